@@ -1,0 +1,93 @@
+//! The parts of HPKE (RFC 9180) that an envelope's stanza is made of: DHKEM(X25519, HKDF-SHA256) and the base-mode
+//! key schedule with ChaCha20-Poly1305. One key seals one text, so only the first nonce exists.
+//!
+//! The ephemeral key is an argument: the envelope shares one among its recipients (`docs/protocol.md`, section 4).
+
+use super::kdf::{Expander, hmac};
+use super::{aead, kem};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// Which KEM made the shared secret, with its id in HPKE's registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kem {
+    /// DHKEM(X25519, HKDF-SHA256).
+    X25519 = 0x0020,
+    /// X-Wing.
+    XWing = 0x647a,
+}
+
+/// Bytes by which sealing lengthens a text.
+pub(crate) const OVERHEAD: usize = aead::TAG;
+
+/// DHKEM's ExtractAndExpand(dh, enc ‖ pkR), RFC 9180, section 4.1.
+pub(crate) fn dhkem_shared_secret(dh: &Secret<32>, enc: &[u8; 32], recipient: &[u8; 32]) -> Secret<32> {
+    const SUITE: &[u8] = b"KEM\x00\x20";
+    let prk = labelled_extract(SUITE, &[0; 32], b"eae_prk", dh.expose());
+    Secret::fill_with(|out| labelled_expand(SUITE, &prk, b"shared_secret", &[enc, recipient], out))
+}
+
+/// Encap to many checked keys with one ephemeral key.
+pub(crate) fn dhkem_encap_all(ephemeral: &kem::SealSecret, recipients: &[&kem::SealKey]) -> Vec<Secret<32>> {
+    let enc = ephemeral.public().as_bytes();
+    let shared = ephemeral.agree_all(recipients);
+    shared.iter().zip(recipients).map(|(dh, key)| dhkem_shared_secret(dh, enc, key.as_bytes())).collect()
+}
+
+/// Decap(enc, skR).
+pub(crate) fn dhkem_decap(secret: &kem::SealSecret, enc: &[u8; 32]) -> Result<Secret<32>> {
+    let dh = secret.agree(enc)?;
+    Ok(dhkem_shared_secret(&dh, enc, secret.public().as_bytes()))
+}
+
+/// Seals the one text of this context.
+pub(crate) fn seal(kem: Kem, shared: &Secret<32>, info: &[u8], aad: &[u8], text: &[u8]) -> Vec<u8> {
+    let (key, nonce) = key_schedule(kem, shared, info);
+    let mut sealed = Vec::with_capacity(text.len().saturating_add(OVERHEAD));
+    sealed.extend_from_slice(text);
+    aead::seal_in_place(key.expose(), nonce.expose(), aad, &mut sealed, 0);
+    sealed
+}
+
+/// Opens the one text of this context into a secret of known length.
+pub(crate) fn open<const N: usize>(
+    kem: Kem,
+    shared: &Secret<32>,
+    info: &[u8],
+    aad: &[u8],
+    sealed: &[u8],
+) -> Result<Secret<N>> {
+    let (key, nonce) = key_schedule(kem, shared, info);
+    let mut text = zeroize::Zeroizing::new(sealed.to_vec());
+    aead::open_in_place(key.expose(), nonce.expose(), aad, &mut text, 0)?;
+    let text: &[u8; N] = text.as_slice().try_into().map_err(|_| Error::unauthentic())?;
+    Ok(Secret::copy_from(text))
+}
+
+/// KeySchedule(mode_base, shared_secret, info, "", ""), RFC 9180, section 5.1: the key and base nonce.
+fn key_schedule(kem: Kem, shared: &Secret<32>, info: &[u8]) -> (Secret<32>, Secret<12>) {
+    let [id0, id1] = (kem as u16).to_be_bytes();
+    let suite = [b'H', b'P', b'K', b'E', id0, id1, 0, 1, 0, 3];
+    let psk_id_hash = labelled_extract(&suite, &[0; 32], b"psk_id_hash", b"");
+    let info_hash = labelled_extract(&suite, &[0; 32], b"info_hash", info);
+    let secret = labelled_extract(&suite, shared.expose(), b"secret", b"");
+    let context: [&[u8]; 3] = [&[0], psk_id_hash.expose(), info_hash.expose()];
+    (
+        Secret::fill_with(|out| labelled_expand(&suite, &secret, b"key", &context, out)),
+        Secret::fill_with(|out| labelled_expand(&suite, &secret, b"base_nonce", &context, out)),
+    )
+}
+
+/// LabeledExtract(salt, label, ikm). HKDF reads an empty salt as 32 zero bytes.
+fn labelled_extract(suite: &[u8], salt: &[u8; 32], label: &[u8], ikm: &[u8]) -> Secret<32> {
+    Secret::from_bytes(&mut hmac(salt, &[b"HPKE-v1", suite, label, ikm]))
+}
+
+/// LabeledExpand(prk, label, info, L).
+fn labelled_expand(suite: &[u8], prk: &Secret<32>, label: &[u8], info: &[&[u8]], out: &mut [u8]) {
+    let [.., l0, l1] = out.len().to_be_bytes();
+    let length = [l0, l1];
+    let mut parts: Vec<&[u8]> = vec![&length, b"HPKE-v1", suite, label];
+    parts.extend_from_slice(info);
+    Expander::new(prk.expose()).expand_info(&parts, out);
+}

@@ -1,0 +1,95 @@
+//! SHA-256, HMAC and HKDF (RFC 5869), always over labelled arrays (`docs/protocol.md`, section 2.3).
+
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::labels::Label;
+use crate::secret::Secret;
+use crate::wire::{Writer, labelled};
+
+/// A SHA-256 hash: 32 bytes.
+pub(crate) type Hash = [u8; 32];
+
+/// SHA-256 of `bytes`.
+pub(crate) fn sha256(bytes: &[u8]) -> Hash {
+    Sha256::digest(bytes).into()
+}
+
+/// SHA-256 of the array (label, fields …), of which `write` writes `count` fields.
+pub(crate) fn hash(label: Label, count: usize, write: impl FnOnce(&mut Writer)) -> Hash {
+    sha256(&labelled(label, count, write))
+}
+
+/// HKDF-Extract: a pseudorandom key from a salt and input key material.
+pub(crate) fn extract(salt: &[u8; 32], input: &[u8]) -> Secret<32> {
+    // HMAC(salt, input), which is what HKDF-Extract is.
+    let mut prk = hmac(salt, &[input]);
+    Secret::from_bytes(&mut prk)
+}
+
+/// HKDF-Expand over the array (label, context, `N`).
+pub(crate) fn expand_label<const N: usize>(secret: &[u8; 32], label: Label, context: &[u8]) -> Secret<N> {
+    Expander::new(secret).expand(label, context)
+}
+
+/// An HKDF pseudorandom key with its HMAC state prepared, for many expansions of one secret.
+pub(crate) struct Expander(Hkdf<Sha256>);
+
+impl Expander {
+    pub(crate) fn new(secret: &[u8; 32]) -> Self {
+        match Hkdf::from_prk(secret) {
+            Ok(hkdf) => Self(hkdf),
+            Err(_) => unreachable!("HKDF takes every key of at least 32 bytes"),
+        }
+    }
+
+    pub(crate) fn expand<const N: usize>(&self, label: Label, context: &[u8]) -> Secret<N> {
+        let info = labelled(label, 2, |w| {
+            w.bytes(context).uint(N as u64);
+        });
+        Secret::fill_with(|out| self.expand_info(&[&info], out))
+    }
+
+    /// HKDF-Expand with the info given in parts. The only failure is an output over 8,160 bytes; ours are at most 64.
+    pub(crate) fn expand_info(&self, info: &[&[u8]], out: &mut [u8]) {
+        let _ = self.0.expand_multi_info(info, out);
+    }
+}
+
+/// HMAC-SHA256 over the concatenation of `parts`. Only for fixed layouts; everything else goes through a label.
+pub(crate) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> Hash {
+    let mut mac = keyed(key);
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// Whether `tag` is HMAC(key, message), in constant time.
+pub(crate) fn hmac_matches(key: &[u8; 32], message: &[u8], tag: &[u8]) -> bool {
+    let expected = Zeroizing::new(hmac(key, &[message]));
+    expected.as_slice().ct_eq(tag).into()
+}
+
+/// One step of a sender chain (section 6): the message key and the next chain key.
+pub(crate) fn chain_step(chain_key: &[u8; 32]) -> (Secret<32>, Secret<32>) {
+    let mut message = keyed(chain_key);
+    let mut next = message.clone();
+    message.update(&[1]);
+    next.update(&[2]);
+    let mut message_key: Hash = message.finalize().into_bytes().into();
+    let mut next_key: Hash = next.finalize().into_bytes().into();
+    (Secret::from_bytes(&mut message_key), Secret::from_bytes(&mut next_key))
+}
+
+/// HMAC pads a key shorter than its 64-byte block with zeros, so a 32-byte key padded here is the same key.
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut block = Zeroizing::new([0; 64]);
+    if let Some(front) = block.first_chunk_mut() {
+        *front = *key;
+    }
+    Hmac::new((&*block).into())
+}

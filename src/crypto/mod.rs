@@ -1,0 +1,7 @@
+//! The only rooms that name a cryptographic library (`docs/protocol.md`, section 2).
+
+pub(crate) mod aead;
+pub(crate) mod hpke;
+pub(crate) mod kdf;
+pub(crate) mod kem;
+pub(crate) mod sign;

@@ -1,0 +1,323 @@
+//! Ed25519 under one verification rule, alone and in batches (`docs/protocol.md`, section 2.1).
+//!
+//! The rule is RFC 8032, section 5.1.7, with the cofactored equation \[8\]\[S\]B = \[8\]R + \[8\]\[k\]A, where S < ℓ, A and R
+//! are canonical encodings, and A is not of small order. Because the equation is cofactored, a random linear
+//! combination of many signatures accepts exactly what single checks accept, but for a chance of 2⁻¹²⁸.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
+use ed25519_dalek::Signer as _;
+use rand::CryptoRng;
+use sha2::{Digest, Sha256, Sha512};
+use zeroize::Zeroizing;
+
+use super::kdf;
+use crate::error::{Error, Result};
+use crate::labels::Label;
+use crate::wire::{Reader, Wire, Writer, public_encoding};
+
+/// What every signature of the protocol is made over: 47 bytes, "convivio sig 1" ‖ 0x00 ‖ SHA-256(array(label, …)).
+///
+/// Opaque on purpose: only the protocol makes one, so a signer cannot be asked to sign anything else.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SignatureInput([u8; 47]);
+
+impl SignatureInput {
+    /// Over the array (label, fields …), of which `write` writes `count` fields.
+    pub(crate) fn new(label: Label, count: usize, write: impl FnOnce(&mut Writer)) -> Self {
+        Self::of_digest(&kdf::hash(label, count, write))
+    }
+
+    pub(crate) fn of_digest(digest: &kdf::Hash) -> Self {
+        let mut input = [0; 47];
+        let (prefix, rest) = input.split_at_mut(15);
+        prefix.copy_from_slice(b"convivio sig 1\0");
+        rest.copy_from_slice(digest);
+        Self(input)
+    }
+
+    /// The 47 bytes that Ed25519 signs.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 47] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SignatureInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(_) = self;
+        f.write_str("SignatureInput")
+    }
+}
+
+/// An Ed25519 signature: 64 bytes, R ‖ S.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Signature([u8; 64]);
+
+impl Signature {
+    /// Length in bytes.
+    pub const LEN: usize = 64;
+
+    /// Wraps the bytes, unchecked; verification checks them.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 64]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
+
+    /// R as its bytes, and S if it is below ℓ and R's encoding is canonical.
+    fn parts(&self) -> Result<([u8; 32], Scalar)> {
+        let (r, s) = self.0.split_first_chunk::<32>().ok_or(Error::unauthentic())?;
+        let s: [u8; 32] = s.try_into().map_err(|_| Error::unauthentic())?;
+        let s = Option::from(Scalar::from_canonical_bytes(s)).ok_or(Error::unauthentic())?;
+        if !is_canonical(r) {
+            return Err(Error::unauthentic());
+        }
+        Ok((*r, s))
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(_) = self;
+        f.write_str("Signature")
+    }
+}
+
+impl Wire for Signature {
+    fn write(&self, w: &mut Writer) {
+        w.bytes(&self.0);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        r.fixed().map(Self)
+    }
+}
+
+/// An Ed25519 public key: 32 bytes, a canonical encoding of a point that is not of small order.
+#[derive(Clone)]
+pub struct VerifyKey {
+    bytes: [u8; 32],
+    minus_point: EdwardsPoint,
+}
+
+impl VerifyKey {
+    /// Length in bytes.
+    pub const LEN: usize = 32;
+
+    /// Reads a public key. Fails with `Malformed` if the encoding is not canonical, not on the curve, or of small
+    /// order.
+    pub fn from_bytes(bytes: [u8; 32]) -> Result<Self> {
+        let point = Some(bytes)
+            .filter(is_canonical)
+            .and_then(|bytes| CompressedEdwardsY(bytes).decompress())
+            .filter(|point| !point.is_small_order())
+            .ok_or(Error::malformed("not a valid Ed25519 public key"))?;
+        Ok(Self { bytes, minus_point: -point })
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// Verifies one signature; `Unauthentic` if it does not.
+    pub fn verify(&self, input: &SignatureInput, signature: &Signature) -> Result<()> {
+        let (r_bytes, s) = signature.parts()?;
+        let r = CompressedEdwardsY(r_bytes).decompress().ok_or(Error::unauthentic())?;
+        let k = self.challenge(&r_bytes, input);
+        let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &self.minus_point, &s);
+        if (expected - r).mul_by_cofactor().is_identity() { Ok(()) } else { Err(Error::unauthentic()) }
+    }
+
+    /// k = SHA-512(R ‖ A ‖ input) mod ℓ.
+    fn challenge(&self, r: &[u8; 32], input: &SignatureInput) -> Scalar {
+        let hash = Sha512::new().chain_update(r).chain_update(self.bytes).chain_update(input.0).finalize();
+        Scalar::from_bytes_mod_order_wide(&hash.into())
+    }
+}
+
+impl PartialEq for VerifyKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for VerifyKey {}
+
+impl fmt::Debug for VerifyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, minus_point: _ } = self;
+        f.write_str("VerifyKey(")?;
+        bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
+    }
+}
+
+impl Wire for VerifyKey {
+    fn write(&self, w: &mut Writer) {
+        w.bytes(&self.bytes);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        Self::from_bytes(r.fixed()?)
+    }
+}
+
+public_encoding!(serde VerifyKey);
+
+/// One signature of a batch.
+pub(crate) struct Signed<'a> {
+    pub(crate) key: &'a VerifyKey,
+    pub(crate) input: SignatureInput,
+    pub(crate) signature: Signature,
+}
+
+/// Verifies all signatures at once; `Unauthentic` if any of them does not verify, without saying which.
+///
+/// The check is \[8\](\[Σ zᵢSᵢ\]B − Σ \[zᵢ\]Rᵢ − Σ \[zᵢkᵢ\]Aᵢ) = 0 with the terms of one key collapsed. The 128-bit zᵢ are
+/// drawn from a hash over the whole batch, so the verdict is a function of the signatures alone.
+pub(crate) fn verify_batch(batch: &[Signed<'_>]) -> Result<()> {
+    if let [one] = batch {
+        return one.key.verify(&one.input, &one.signature);
+    }
+    let mut transcript = Sha256::new();
+    for item in batch {
+        transcript.update(item.key.bytes);
+        transcript.update(item.input.0);
+        transcript.update(item.signature.0);
+    }
+    let seed: [u8; 32] = transcript.finalize().into();
+
+    let mut base = Scalar::ZERO;
+    let mut keys: BTreeMap<&[u8; 32], (Scalar, EdwardsPoint)> = BTreeMap::new();
+    let mut scalars = Vec::with_capacity(batch.len().saturating_mul(2).saturating_add(1));
+    let mut points = Vec::with_capacity(scalars.capacity());
+    for (item, z) in batch.iter().zip(coefficients(&seed)) {
+        let (r_bytes, s) = item.signature.parts()?;
+        let r = CompressedEdwardsY(r_bytes).decompress().ok_or(Error::unauthentic())?;
+        let k = item.key.challenge(&r_bytes, &item.input);
+        base += z * s;
+        let (sum, _) = keys.entry(&item.key.bytes).or_insert((Scalar::ZERO, item.key.minus_point));
+        *sum += z * k;
+        scalars.push(z);
+        points.push(-r);
+    }
+    for (scalar, point) in keys.into_values() {
+        scalars.push(scalar);
+        points.push(point);
+    }
+    scalars.push(base);
+    points.push(curve25519_dalek::constants::ED25519_BASEPOINT_POINT);
+    let sum = EdwardsPoint::vartime_multiscalar_mul(&scalars, &points);
+    if sum.mul_by_cofactor().is_identity() { Ok(()) } else { Err(Error::unauthentic()) }
+}
+
+/// An endless stream of 128-bit scalars from `seed`.
+fn coefficients(seed: &[u8; 32]) -> impl Iterator<Item = Scalar> {
+    (0u64..).map(move |i| {
+        let hash = Sha256::new().chain_update(seed).chain_update(i.to_le_bytes()).finalize();
+        let mut bytes = [0; 32];
+        for (byte, hashed) in bytes.iter_mut().zip(hash).take(16) {
+            *byte = hashed;
+        }
+        Scalar::from_bytes_mod_order(bytes)
+    })
+}
+
+/// Whether `bytes` is the one encoding of its point, if it is on the curve: y below 2²⁵⁵ − 19, and no sign bit where
+/// x is 0 (y = 1 or −1).
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let mut y = *bytes;
+    let [first, middle @ .., last] = &mut y;
+    let negative = *last & 0x80 != 0;
+    *last &= 0x7f;
+    let all_ones = middle.iter().all(|&byte| byte == 0xff) && *last == 0x7f;
+    let all_zeros = middle.iter().all(|&byte| byte == 0) && *last == 0;
+    let reduced = !(all_ones && *first >= 0xed);
+    let x_is_zero = (all_zeros && *first == 1) || (all_ones && *first == 0xec);
+    reduced && !(negative && x_is_zero)
+}
+
+/// Whoever can sign for a key, here or in a key store outside this process.
+///
+/// [`SigningKey`] is one; an OS key store or a secure enclave can be another. An error must mean that nothing was
+/// signed.
+pub trait Signer: Send {
+    /// The public half.
+    fn verify_key(&self) -> &VerifyKey;
+
+    /// Signs the 47 bytes of `input` with Ed25519 (RFC 8032, pure).
+    fn sign(&self, input: &SignatureInput) -> Result<Signature>;
+}
+
+/// An Ed25519 private key held in this process. Wiped on drop, never printed.
+pub struct SigningKey {
+    key: Box<ed25519_dalek::SigningKey>,
+    public: VerifyKey,
+}
+
+impl SigningKey {
+    /// Draws a key.
+    #[must_use]
+    pub fn generate(rng: &mut dyn CryptoRng) -> Self {
+        let mut seed = Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut *seed);
+        Self::from_seed(&seed)
+    }
+
+    /// The key of a 32-byte RFC 8032 seed.
+    #[must_use]
+    pub fn from_seed(seed: &[u8; 32]) -> Self {
+        let key = Box::new(ed25519_dalek::SigningKey::from_bytes(seed));
+        let public = key.verifying_key();
+        // A clamped scalar times the base point has prime order and a canonical encoding.
+        let public = VerifyKey { bytes: public.to_bytes(), minus_point: -public.to_edwards() };
+        Self { key, public }
+    }
+
+    /// The seed, for the caller to store. Handle it as the secret it is.
+    #[must_use]
+    pub fn expose_seed(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
+    /// The public half.
+    #[must_use]
+    pub const fn verify_key(&self) -> &VerifyKey {
+        &self.public
+    }
+
+    /// Signs; with a key in this process that cannot fail.
+    #[must_use]
+    pub fn sign(&self, input: &SignatureInput) -> Signature {
+        Signature(self.key.sign(&input.0).to_bytes())
+    }
+}
+
+impl Signer for SigningKey {
+    fn verify_key(&self) -> &VerifyKey {
+        &self.public
+    }
+
+    fn sign(&self, input: &SignatureInput) -> Result<Signature> {
+        Ok(Self::sign(self, input))
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key: _, public } = self;
+        f.debug_struct("SigningKey").field("public", public).finish_non_exhaustive()
+    }
+}

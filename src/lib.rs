@@ -1,0 +1,16 @@
+//! Convivio.
+
+pub mod limits;
+
+mod crypto;
+mod error;
+mod ids;
+mod labels;
+mod secret;
+mod wire;
+
+pub use crypto::kem::{InitKey, InitSecret, SealKey, SealSecret};
+pub use crypto::sign::{Signature, SignatureInput, Signer, SigningKey, VerifyKey};
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{DeviceId, Epoch, Generation, GroupId, LeafHash, LeafIndex, MessageId, Suite, Timestamp, Validity};
+pub use secret::Secret;

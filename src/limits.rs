@@ -1,0 +1,74 @@
+//! Every bound of the protocol, with its reason. A bound is checked before the work it limits.
+//!
+//! Bounds that decide validity are protocol constants: two clients with different bounds would disagree about a
+//! group's history. Changing one is a new protocol version.
+
+/// Recipients of one standalone envelope. Larger audiences are groups.
+pub const ENVELOPE_RECIPIENTS: usize = 256;
+
+/// Bytes of an envelope's payload before padding: a welcome to a full roster fits.
+pub const ENVELOPE_PAYLOAD: usize = 32 * 1024 * 1024;
+
+/// Bytes of an envelope's header: a commit that adds a full roster lists a mailbox for each.
+pub const ENVELOPE_HEADER: usize = 4 * 1024 * 1024;
+
+/// Bytes of the sender field of an envelope: a credential and a device certificate.
+pub const ENVELOPE_SENDER: usize = 4 * 1024;
+
+/// Bytes of the tail of an envelope: one confirmation tag.
+pub const ENVELOPE_TAIL: usize = 32;
+
+/// Bytes of one group message before padding. Larger things are attachments.
+pub const MESSAGE_CONTENT: usize = 64 * 1024;
+
+/// Generations a sender's chain may be moved forward by one message, and the message keys kept for its late
+/// messages. At a fifth of a microsecond each this bounds the work a forged header can cause to half a millisecond.
+pub const SKIPPED_PER_SENDER: u32 = 2_000;
+
+/// Message keys kept for late messages in the whole group; beyond it, whoever holds most loses the oldest.
+pub const SKIPPED_PER_GROUP: usize = 20_000;
+
+/// Leaves (devices) in a group.
+pub const ROSTER: usize = 10_000;
+
+/// Leaves (devices) of one user in a group.
+pub const LEAVES_PER_USER: usize = 64;
+
+/// Proposals in one commit: a group can be created with a full roster in one.
+pub const PROPOSALS: usize = ROSTER;
+
+/// Identities a group remembers as barred; the oldest is forgotten first.
+pub const BARRED: usize = 1_024;
+
+/// Apps a policy may list.
+pub const APPS: usize = 64;
+
+/// Root keys a policy may list for one app: the current one and those being rotated out.
+pub const ROOTS_PER_APP: usize = 4;
+
+/// Bytes of a domain name (RFC 1035).
+pub const DOMAIN: usize = 253;
+
+/// Bytes of the name part of a user URI.
+pub const USER_NAME: usize = 64;
+
+/// Feature numbers a leaf may advertise.
+pub const FEATURES: usize = 64;
+
+/// Bytes of an encoded leaf.
+pub const LEAF: usize = 4 * 1024;
+
+/// Bytes of a group's info.
+pub const GROUP_INFO: usize = 16 * 1024;
+
+/// Seconds a last-resort key package lives: 7 days.
+pub const LAST_RESORT_LIFETIME: u64 = 7 * 24 * 60 * 60;
+
+/// Seconds a one-time key package lives at most: 90 days.
+pub const KEY_PACKAGE_LIFETIME: u64 = 90 * 24 * 60 * 60;
+
+/// Seconds by which an honest committer's clock may differ from a reader's before the reader is told.
+pub const CLOCK_SKEW: u64 = 60 * 60;
+
+/// Bytes of one entry of a hub's log, or of one post.
+pub const POST: usize = 96 * 1024 * 1024;
