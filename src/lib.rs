@@ -1,6 +1,7 @@
 //! Convivio.
 
 pub mod limits;
+pub mod store;
 
 mod crypto;
 mod error;
