@@ -124,6 +124,10 @@ labels! {
     MESSAGE = "message";
     /// The associated data of one message.
     MESSAGE_AAD = "message aad";
+
+    // At rest
+    /// The associated data of one sealed record.
+    STORE_RECORD = "store record";
 }
 
 #[cfg(test)]

@@ -230,7 +230,9 @@ mod tests {
 
     #[test]
     fn only_the_version_built_on_passes() {
-        let kind = |base, stored| ChangeSet::new(base).check(stored).map_err(|error| error.kind());
+        fn kind(base: u64, stored: Option<&[u8]>) -> Result<(), StoreErrorKind> {
+            ChangeSet::new(base).check(stored).map_err(|error| error.kind())
+        }
         assert_eq!(kind(0, None), Ok(()));
         assert_eq!(kind(5, Some(&5_u64.to_be_bytes()[..])), Ok(()));
         assert_eq!(kind(5, None), Err(StoreErrorKind::Conflict));

@@ -3,7 +3,7 @@
 //!
 //! | store | for |
 //! |---|---|
-//! | `RedbStore` | a file of its own |
+//! | [`RedbStore`] | a file of its own |
 //! | [`SealedStore`] | encryption at rest, over any other store |
 //! | [`MemoryStore`] | tests |
 //! | your own [`Store`] | the database the app already has; [`conformance`] checks it |
@@ -16,8 +16,12 @@ mod changes;
 pub mod conformance;
 mod error;
 mod memory;
+#[cfg(feature = "redb")]
+mod redb;
 mod sealed;
 
+#[cfg(feature = "redb")]
+pub use self::redb::RedbStore;
 pub use changes::{ChangeSet, RecordKey};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;
