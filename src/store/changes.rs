@@ -107,7 +107,6 @@ impl ChangeSet {
     }
 
     /// What these changes make of the record: `None` if they leave it alone, `Some(None)` if they delete it.
-    #[allow(clippy::option_option)] // the two absences are different answers
     pub(crate) fn get(&self, key: &RecordKey) -> Option<Option<&[u8]>> {
         self.changes.get(key).map(|value| value.as_ref().map(|value| value.as_slice()))
     }
