@@ -3,6 +3,8 @@
 //! The file is a redb database of two tables. `convivio` says what it is: under `format`, the 8 bytes "convivio" and
 //! a format version, 4 bytes big-endian. `records` holds the records, name → value.
 
+#[cfg(test)]
+mod power_cut;
 mod probe;
 
 use std::fs::{self, File, OpenOptions};
@@ -47,7 +49,9 @@ impl RedbStore {
             return Err(exists(io::ErrorKind::AlreadyExists.into()));
         }
         let draft = Draft::new(path)?;
-        initialise(&draft.0)?;
+        let database = builder().create(&draft.0).map_err(failure)?;
+        initialise(&database).map_err(failure)?;
+        database.close().map_err(failure)?;
         draft.name(path)?;
         Self::open(path)
     }
@@ -132,18 +136,13 @@ fn builder() -> Builder {
     builder
 }
 
-/// Writes both tables into the empty file at `path`.
-fn initialise(path: &Path) -> Result<(), StoreError> {
-    let write = || -> Result<(), redb::Error> {
-        let database = builder().create(path)?;
-        let transaction = database.begin_write()?;
-        let format = [MAGIC.as_slice(), &FORMAT_VERSION.to_be_bytes()].concat();
-        transaction.open_table(FORMAT)?.insert(FORMAT_KEY, format.as_slice())?;
-        transaction.open_table(RECORDS)?;
-        transaction.commit()?;
-        Ok(database.close()?)
-    };
-    write().map_err(failure)
+/// Writes both tables into an empty database.
+fn initialise(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    let format = [MAGIC.as_slice(), &FORMAT_VERSION.to_be_bytes()].concat();
+    transaction.open_table(FORMAT)?.insert(FORMAT_KEY, format.as_slice())?;
+    transaction.open_table(RECORDS)?;
+    Ok(transaction.commit()?)
 }
 
 /// Whether the database is one of ours, of this format.
