@@ -18,7 +18,7 @@ const QR_TAG: &str = "convivio safety number";
 const ROUNDS: u32 = 4_096;
 
 /// 60 digits, or a QR code, that two users compare over a channel on which they recognise each other
-/// (`docs/protocol.md`, section 3.6).
+/// (`docs/protocol.md`, section 3).
 ///
 /// Both see the same digits. They depend on both users' URIs and identity keys and on nothing else, so they stay the
 /// same across devices and groups until one of the two has a new identity key.

@@ -72,6 +72,9 @@ where
     }
 }
 
+/// Label, key, bytes and signature of a [`Check`].
+pub(super) type CheckId<'a> = (&'static str, &'a [u8; 32], &'a [u8], &'a [u8; 64]);
+
 /// A signature to be verified. Two that are equal stand or fall together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Check<'a> {
@@ -82,8 +85,8 @@ pub(super) struct Check<'a> {
 }
 
 impl<'a> Check<'a> {
-    /// Orders checks, so that equal ones are found.
-    pub(super) fn id(&self) -> (&'static str, &'a [u8; 32], &'a [u8], &'a [u8; 64]) {
+    /// Equal for equal checks, and ordered.
+    pub(super) fn id(&self) -> CheckId<'a> {
         (self.label.text(), self.key.as_bytes(), self.bytes, self.signature.as_bytes())
     }
 
