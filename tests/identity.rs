@@ -374,6 +374,23 @@ fn a_leaf_of_a_commit_is_no_key_package() {
 }
 
 #[test]
+fn the_longest_names_fit() {
+    let mut world = World::new();
+    let domain: AppDomain = format!("{}a", "a.".repeat(126)).parse().unwrap();
+    world.root = AppRoot::generate(domain.clone(), &mut world.rng);
+    world.trust.insert(domain.clone(), world.root.public().clone()).unwrap();
+    world.app = app_key(&world.root, around(10), &mut world.rng);
+    world.user = UserUri::new(&domain, &"a".repeat(limits::USER_NAME)).unwrap();
+    let mut body = world.body(Validity { not_before: NOW, not_after: Timestamp(u64::MAX) });
+    let features: Vec<u32> = (0..64).map(|i| u32::MAX - i).collect();
+    body.capabilities = Capabilities::new(&[Suite::One], &features).unwrap();
+    let leaf = sign_leaf(&world.device(), &world.device_key, body).unwrap();
+    let read = UnverifiedLeaf::from_bytes(leaf.encoded()).unwrap();
+    assert_eq!(read.verify(&world.trust, Some(NOW)).unwrap(), leaf);
+    assert!(leaf.encoded().len() < limits::LEAF, "{} bytes", leaf.encoded().len());
+}
+
+#[test]
 fn lists_of_trusted_apps_are_bounded_and_ordered() {
     let mut rng = StdRng::seed_from_u64(2);
     let mut key = || SigningKey::generate(&mut rng).verify_key().clone();

@@ -305,3 +305,48 @@ fn ordered<T: Ord>(mut items: Vec<T>) -> Vec<T> {
     items.dedup();
     items
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_capabilities_are_kept_and_the_order_is_fixed() {
+        let newer = [0x82, 0x82, 0x01, 0x02, 0x82, 0x05, 0x18, 0x20];
+        let capabilities = Capabilities::from_bytes(&newer).unwrap();
+        assert_eq!((capabilities.suite_ids(), capabilities.features()), (&[1, 2][..], &[5, 32][..]));
+        assert_eq!(capabilities.suites().collect::<Vec<_>>(), [Suite::One]);
+        assert_eq!(capabilities.to_bytes(), newer);
+
+        let refused: [&[u8]; 5] = [
+            &[0x82, 0x80, 0x80],
+            &[0x82, 0x82, 0x02, 0x01, 0x80],
+            &[0x82, 0x82, 0x01, 0x01, 0x80],
+            &[0x82, 0x81, 0x01, 0x82, 0x05, 0x05],
+            &[0x82, 0x81, 0x01, 0x82, 0x05, 0x04],
+        ];
+        for bytes in refused {
+            assert_eq!(Capabilities::from_bytes(bytes).unwrap_err().kind(), ErrorKind::Malformed);
+        }
+        let features: Vec<u32> = (0..=64).collect();
+        assert!(Capabilities::new(&[Suite::One], &features[1..]).is_ok());
+        assert_eq!(Capabilities::new(&[Suite::One], &features).unwrap_err().kind(), ErrorKind::Limit);
+        assert_eq!(Capabilities::new(&[], &[]).unwrap_err().kind(), ErrorKind::Misuse);
+    }
+
+    #[test]
+    fn sources_do_not_pass_for_each_other() {
+        let package = Source::Package { init_key_hash: [1; 32], last_resort: true, not_after: Timestamp(9) };
+        let group = GroupId::from_bytes([2; 16]);
+        let commit = Source::Commit { group, leaf: LeafIndex(3), parent: [4; 32], proposals: [5; 32] };
+        for source in [package, commit] {
+            let bytes = source.encode();
+            assert_eq!(Source::decode(&bytes).unwrap(), source);
+            let mut other = bytes.clone();
+            other[1] ^= 1;
+            assert_eq!(Source::decode(&other).unwrap_err().kind(), ErrorKind::Malformed);
+            other[1] = 2;
+            assert_eq!(Source::decode(&other).unwrap_err().kind(), ErrorKind::Malformed);
+        }
+    }
+}
