@@ -1,5 +1,6 @@
 //! Convivio.
 
+pub mod identity;
 pub mod limits;
 pub mod store;
 

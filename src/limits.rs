@@ -55,6 +55,13 @@ pub const USER_NAME: usize = 64;
 /// Feature numbers a leaf may advertise.
 pub const FEATURES: usize = 64;
 
+/// Suites a leaf may advertise.
+pub const SUITES: usize = 16;
+
+/// Bytes of what is signed in an app key certificate, a credential or a device certificate: the longest user URI and
+/// two keys fit.
+pub const STATEMENT: usize = 512;
+
 /// Bytes of an encoded leaf.
 pub const LEAF: usize = 4 * 1024;
 
