@@ -1,5 +1,6 @@
 //! Convivio.
 
+pub mod envelope;
 pub mod limits;
 
 mod crypto;
