@@ -19,7 +19,7 @@
 //! let recipients = [Recipient::X25519 { id: to_bob.clone(), key: bob.public() }];
 //! let envelope = seal_to(&alice, b"alice@example", &recipients, b"hello", &mut rng)?;
 //!
-//! let for_bob = envelope.split(&to_bob).ok_or("no stanza for Bob").unwrap();
+//! let for_bob = envelope.split(&to_bob).expect("it was sealed to Bob");
 //! let (opened, sender) = open_from(&for_bob, Opener::X25519(&bob), &to_bob)?;
 //! assert_eq!(&sender.key, alice.verify_key()); // whether to trust this key is Bob's decision
 //! ReplayGuard::new().accept(&opened)?; // and one that was opened before is refused
