@@ -74,6 +74,8 @@ labels! {
     HASH_HEADER = "envelope header";
     /// The id of an envelope.
     HASH_ENVELOPE = "envelope id";
+    /// A recipient's key, as the id by which a standalone envelope names it.
+    HASH_RECIPIENT = "envelope recipient";
     /// The id of a group message.
     HASH_MESSAGE_ID = "message id";
     /// The id of something posted to a hub.

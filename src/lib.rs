@@ -1,6 +1,7 @@
 //! Convivio.
 
 pub mod identity;
+pub mod envelope;
 pub mod limits;
 pub mod store;
 

@@ -6,6 +6,12 @@
 /// Recipients of one standalone envelope. Larger audiences are groups.
 pub const ENVELOPE_RECIPIENTS: usize = 256;
 
+/// Bytes of the id by which an envelope names a recipient: a hash fits.
+pub const ENVELOPE_RECIPIENT_ID: usize = 32;
+
+/// Standalone envelopes one receiving key accepts in its life, since the id of each is remembered as long.
+pub const ENVELOPES_PER_KEY: usize = 1 << 20;
+
 /// Bytes of an envelope's payload before padding: a welcome to a full roster fits.
 pub const ENVELOPE_PAYLOAD: usize = 32 * 1024 * 1024;
 

@@ -91,3 +91,59 @@ fn labelled_expand(suite: &[u8], prk: &Secret<32>, label: &[u8], info: &[&[u8]],
     parts.extend_from_slice(info);
     Expander::new(prk.expose()).expand_info(&parts, out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex<const N: usize>(text: &str) -> [u8; N] {
+        assert_eq!(text.len(), 2 * N);
+        core::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+    }
+
+    // RFC 9180, appendix A.2.1: base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305.
+    const SK_E: &str = "f4ec9b33b792c372c1d2c2063507b684ef925b8c75a42dbcbf57d63ccd381600";
+    const ENC: &str = "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a";
+    const SK_R: &str = "8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb";
+    const PK_R: &str = "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a";
+    const SHARED: &str = "0bbe78490412b4bbea4812666f7916932b828bba79942424abb65244930d69a7";
+    const INFO: &[u8] = b"Ode on a Grecian Urn";
+    const KEY: &str = "ad2744de8e17f4ebba575b3f5f5a8fa1f69c2a07f6e7500bc60ca6e3e3ec1c91";
+    const BASE_NONCE: &str = "5c4d98150661b848853b547f";
+    const AAD: &[u8] = b"Count-0";
+    const TEXT: &[u8; 29] = b"Beauty is truth, truth beauty";
+    const SEALED: &str = "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28";
+
+    fn secret(text: &str) -> Secret<32> {
+        Secret::from_bytes(&mut hex(text))
+    }
+
+    #[test]
+    fn rfc_9180_both_sides_agree_on_the_shared_secret() {
+        let ephemeral = kem::SealSecret::from_secret(secret(SK_E));
+        let recipient = kem::SealSecret::from_secret(secret(SK_R));
+        assert_eq!(*ephemeral.public().as_bytes(), hex(ENC));
+        assert_eq!(*recipient.public().as_bytes(), hex(PK_R));
+        let sent = dhkem_encap_all(&ephemeral, &[recipient.public(), recipient.public()]);
+        assert_eq!(sent.len(), 2);
+        for shared in &sent {
+            assert_eq!(*shared.expose(), hex(SHARED));
+        }
+        assert_eq!(*dhkem_decap(&recipient, &hex(ENC)).unwrap().expose(), hex(SHARED));
+    }
+
+    #[test]
+    fn rfc_9180_key_schedule_and_ciphertext() {
+        let shared = secret(SHARED);
+        let (key, nonce) = key_schedule(Kem::X25519, &shared, INFO);
+        assert_eq!(*key.expose(), hex(KEY));
+        assert_eq!(*nonce.expose(), hex(BASE_NONCE));
+        let sealed = seal(Kem::X25519, &shared, INFO, AAD, TEXT);
+        assert_eq!(sealed, hex::<45>(SEALED));
+        let text: Secret<29> = open(Kem::X25519, &shared, INFO, AAD, &sealed).unwrap();
+        assert_eq!(text.expose(), TEXT);
+        assert!(open::<29>(Kem::X25519, &shared, INFO, b"Count-1", &sealed).is_err());
+        assert!(open::<29>(Kem::XWing, &shared, INFO, AAD, &sealed).is_err());
+        assert!(open::<28>(Kem::X25519, &shared, INFO, AAD, &sealed).is_err());
+    }
+}

@@ -15,6 +15,11 @@ impl Writer {
         Self(Encoder::new(Vec::new()))
     }
 
+    /// With room for `capacity` bytes: what is secret must not be left behind by a growing buffer.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(Encoder::new(Vec::with_capacity(capacity)))
+    }
+
     /// Opens an array of `len` items, which the caller writes next.
     pub(crate) fn array(&mut self, len: usize) -> &mut Self {
         let _ = self.0.array(len as u64);
