@@ -1,11 +1,13 @@
 //! Convivio.
 
 pub mod limits;
+pub mod ratchet;
 
 mod crypto;
 mod error;
 mod ids;
 mod labels;
+mod padding;
 mod secret;
 mod wire;
 
