@@ -92,7 +92,7 @@ pub(super) fn signature_input(epoch: &EpochContext, at: Position, salt: &[u8; 16
 }
 
 /// key ‖ nonce = expand_label(mk, "message", salt, 44). The nonce is no secret once the key is.
-fn key_and_nonce(keys: &Expander, salt: &[u8; 16]) -> (Secret<32>, [u8; 12]) {
+pub(super) fn key_and_nonce(keys: &Expander, salt: &[u8; 16]) -> (Secret<32>, [u8; 12]) {
     let both: Secret<44> = keys.expand(labels::MESSAGE, salt);
     let mut nonce = [0; 12];
     let key = Secret::fill_with(|key| {
