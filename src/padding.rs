@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::wire::Reader;
 
 /// The padded form of `content`.
-#[cfg(test)]
 pub(crate) fn pad(content: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(padded_len(content.len()));
     pad_into(&mut out, content);

@@ -1,5 +1,7 @@
 //! The ratchet from outside: what arrives, in whatever order and from whomever, and what it does to the reader.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers may fail the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use convivio::limits::{MESSAGE_CONTENT, SKIPPED_PER_GROUP, SKIPPED_PER_SENDER};
@@ -225,6 +227,19 @@ fn another_group_epoch_context_or_header_key_does_not_open() {
     }
     refused_in(&epoch_with(1, 1, 1, 2), &mut reader, &frame);
     reader.decrypt(&epoch(), &frame).unwrap();
+}
+
+#[test]
+fn a_frame_shows_its_group_and_the_low_half_of_the_epoch_and_hides_the_rest() {
+    let epoch = epoch_with(1, 0x1_0000_0002, 1, 1);
+    let (one, chain) = sender(7).encrypt(&epoch, b"one", &mut rng()).unwrap();
+    let (two, _) = chain.encrypt(&epoch, b"two", &mut rng()).unwrap();
+    let frame = Frame::parse(&two).unwrap();
+    assert_eq!((frame.group(), frame.epoch_low()), (GroupId::from_bytes([1; 16]), 2));
+    assert!(frame.is_for(&epoch) && frame.is_for(&epoch_with(1, 2, 1, 1)), "the context hash tells these apart");
+    assert_eq!(frame.unmask(&epoch), (LeafIndex(7), Generation(1)));
+    assert_ne!(one[37..41], two[37..41], "one sender's leaf looks different every time");
+    assert_eq!(Frame::parse(&[0x21; 200]).unwrap_err().kind(), ErrorKind::Unsupported);
 }
 
 #[test]

@@ -21,7 +21,13 @@ pub(super) struct Position {
     pub(super) generation: Generation,
 }
 
-/// Makes the frame of `content` at `at` under the message key, which is used up by it.
+/// Who sends a message, and at which place.
+pub(super) struct Author<'a> {
+    pub(super) at: Position,
+    pub(super) signing: &'a SigningKey,
+}
+
+/// Makes the frame of `content` under the message key, which is used up by it.
 ///
 /// ```text
 /// padded = pad(content)
@@ -34,11 +40,12 @@ pub(super) struct Position {
 /// generator still never encrypts two contents under one key and nonce.
 pub(super) fn seal(
     message_key: Secret<32>,
-    at: Position,
+    author: &Author<'_>,
     epoch: &EpochContext,
-    (content, signing): (&[u8], &SigningKey),
+    content: &[u8],
     rng: &mut dyn CryptoRng,
 ) -> Vec<u8> {
+    let Author { at, signing } = *author;
     let mut out = Vec::with_capacity(OVERHEAD.saturating_add(padded_len(content.len())));
     out.resize(CLEAR, 0);
     pad_into(&mut out, content);

@@ -24,7 +24,7 @@
 //!
 //! // What all of an epoch share. The header key is drawn by one and handed to all.
 //! let group = GroupId::generate(&mut rng);
-//! let header_key = [1; 32];
+//! let header_key = *Secret::<32>::generate(&mut rng).expose();
 //! let epoch = |mut key: [u8; 32]| EpochContext::new(group, Epoch(1), [2; 32], Secret::from_bytes(&mut key));
 //! let (hers, his) = (epoch(header_key), epoch(header_key));
 //!

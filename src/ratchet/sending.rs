@@ -4,7 +4,7 @@ use core::fmt;
 
 use rand::CryptoRng;
 
-use super::chain::{Position, open, seal};
+use super::chain::{Author, Position, open, seal};
 use super::frame::{EpochContext, Frame};
 use super::sender_key::SenderKey;
 use crate::crypto::kdf::chain_step;
@@ -22,7 +22,7 @@ pub type Encrypted = core::result::Result<(Vec<u8>, SendingChain), (Error, Sendi
 ///
 /// [`encrypt`](Self::encrypt) consumes it and gives back the next one, so no generation is used twice:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// # use convivio::ratchet::{EpochContext, SendingChain};
 /// # fn twice(chain: SendingChain, epoch: &EpochContext, rng: &mut dyn rand::CryptoRng) {
 /// let first = chain.encrypt(epoch, b"one", rng);
@@ -66,7 +66,8 @@ impl SendingChain {
             return Err((Error::limit("this chain has come to its end: commit to start a new epoch"), self));
         };
         let (message_key, next_key) = chain_step(self.chain_key.expose());
-        let frame = seal(message_key, self.position(), epoch, (content, &self.signing), rng);
+        let at = Position { leaf: self.leaf, generation: self.generation };
+        let frame = seal(message_key, &Author { at, signing: &self.signing }, epoch, content, rng);
         let Self { leaf, generation: _, chain_key: _, signing } = self;
         Ok((frame, Self { leaf, generation: Generation(next), chain_key: next_key, signing }))
     }
@@ -136,10 +137,6 @@ impl SendingChain {
     #[must_use]
     pub fn into_parts(self) -> (LeafIndex, Generation, Secret<32>, SigningKey) {
         (self.leaf, self.generation, self.chain_key, self.signing)
-    }
-
-    const fn position(&self) -> Position {
-        Position { leaf: self.leaf, generation: self.generation }
     }
 }
 
