@@ -410,6 +410,18 @@ fn alike(a: &Result<Received>, b: &Result<Received>) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(48) })]
 
+    /// Bytes from anyone, past the checks of version, group and epoch.
+    #[test]
+    fn noise_is_refused_without_effect(noise in prop::collection::vec(any::<u8>(), 0..400), last_counter in any::<bool>()) {
+        let mut bytes = [&[0x11][..], &[1; 16], &[0, 0, 0, 1], &noise].concat();
+        if last_counter && bytes.len() > 25 {
+            bytes[21..25].fill(0xff);
+        }
+        refused(&mut reader([1, 2]), &bytes);
+        refused(&mut reader([1, 2]), &noise);
+        prop_assert!(sender(1).examine(&epoch(), &bytes).is_err());
+    }
+
     /// The model: a message is read exactly once, whenever it comes; all else fails and changes nothing. And a batch
     /// is no more and no less than its frames one by one.
     #[test]
