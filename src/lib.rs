@@ -4,11 +4,13 @@ pub mod identity;
 pub mod envelope;
 pub mod limits;
 pub mod store;
+pub mod ratchet;
 
 mod crypto;
 mod error;
 mod ids;
 mod labels;
+mod padding;
 mod secret;
 mod wire;
 
