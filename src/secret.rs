@@ -9,13 +9,13 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// `N` secret bytes.
 ///
 /// The bytes live in one heap allocation, so moving the value leaves no copies behind, and are wiped when it is
-/// dropped. There is no `Clone`, `Copy`, `==`, `Deref` or serialisation; comparison is constant-time.
+/// dropped, and never before: an emptied key would still be a key. There is no `Clone`, `Copy`, `==`, `Deref` or
+/// serialisation; comparison is constant-time.
 ///
 /// ```compile_fail
 /// let secret = convivio::Secret::<32>::from_bytes(&mut [7; 32]);
 /// let _copy = secret.clone();
 /// ```
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Secret<const N: usize>(Box<[u8; N]>);
 
 impl<const N: usize> Secret<N> {
@@ -57,9 +57,55 @@ impl<const N: usize> Secret<N> {
     }
 }
 
+impl<const N: usize> Drop for Secret<N> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
+
 impl<const N: usize> fmt::Debug for Secret<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(_) = self;
         write!(f, "Secret<{N}>(redacted)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn debug_redacts() {
+        let secret = Secret::copy_from(&[0x5a; 32]);
+        assert_eq!(format!("{secret:?}"), "Secret<32>(redacted)");
+        assert_eq!(format!("{secret:#?}"), "Secret<32>(redacted)");
+        assert_eq!(format!("{:?}", Some(&secret)), "Some(Secret<32>(redacted))");
+    }
+
+    #[test]
+    fn the_callers_copy_is_wiped() {
+        let mut bytes = [0x5a; 32];
+        let secret = Secret::from_bytes(&mut bytes);
+        assert_eq!(bytes, [0; 32]);
+        assert_eq!(secret.expose(), &[0x5a; 32]);
+    }
+
+    #[test]
+    fn comparison_sees_every_byte() {
+        let secret = Secret::copy_from(&[1; 32]);
+        assert!(secret.ct_eq(&Secret::copy_from(&[1; 32])));
+        for at in 0..32 {
+            let mut bytes = [1; 32];
+            bytes[at] ^= 0x80;
+            assert!(!secret.ct_eq(&Secret::copy_from(&bytes)));
+        }
+    }
+
+    #[test]
+    fn two_draws_differ() {
+        let mut rng = rand::rng();
+        assert!(!Secret::<32>::generate(&mut rng).ct_eq(&Secret::generate(&mut rng)));
     }
 }

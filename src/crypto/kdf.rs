@@ -47,6 +47,8 @@ impl Expander {
     }
 
     pub(crate) fn expand<const N: usize>(&self, label: Label, context: &[u8]) -> Secret<N> {
+        // A longer output would fail, and the secret stay all zeros.
+        const { assert!(N <= 255 * 32) };
         let info = labelled(label, 2, |w| {
             w.bytes(context).uint(N as u64);
         });
@@ -80,9 +82,9 @@ pub(crate) fn chain_step(chain_key: &[u8; 32]) -> (Secret<32>, Secret<32>) {
     let mut next = message.clone();
     message.update(&[1]);
     next.update(&[2]);
-    let mut message_key: Hash = message.finalize().into_bytes().into();
-    let mut next_key: Hash = next.finalize().into_bytes().into();
-    (Secret::from_bytes(&mut message_key), Secret::from_bytes(&mut next_key))
+    let mut message_key = message.finalize().into_bytes();
+    let mut next_key = next.finalize().into_bytes();
+    (Secret::from_bytes(message_key.as_mut()), Secret::from_bytes(next_key.as_mut()))
 }
 
 /// HMAC pads a key shorter than its 64-byte block with zeros, so a 32-byte key padded here is the same key.

@@ -145,13 +145,11 @@ impl InitKey {
 
     /// Reads a public key. Fails with `Malformed` if either half is invalid.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Result<Self> {
-        let invalid = Error::malformed("not a valid X-Wing public key");
-        let x25519 = bytes.last_chunk::<32>().ok_or(Error::malformed("not a valid X-Wing public key"))?;
-        SealKey::from_bytes(*x25519)?;
-        match x_wing::EncapsulationKey::try_from(bytes.as_slice()) {
-            Ok(key) => Ok(Self { key: Box::new(key) }),
-            Err(_) => Err(invalid),
-        }
+        const INVALID: Error = Error::malformed("not a valid X-Wing public key");
+        let x25519 = bytes.last_chunk::<32>().ok_or(INVALID)?;
+        SealKey::from_bytes(*x25519).map_err(|_| INVALID)?;
+        let key = x_wing::EncapsulationKey::try_from(bytes.as_slice()).map_err(|_| INVALID)?;
+        Ok(Self { key: Box::new(key) })
     }
 
     /// The bytes.
@@ -162,9 +160,8 @@ impl InitKey {
 
     /// Encapsulates with 64 secret coins: the ciphertext and the shared secret.
     pub(crate) fn encapsulate(&self, coins: &Secret<64>) -> (Vec<u8>, Secret<32>) {
-        let (ciphertext, shared) = self.key.encapsulate_deterministic(coins.expose().into());
-        let mut shared: [u8; 32] = shared.into();
-        (ciphertext.to_vec(), Secret::from_bytes(&mut shared))
+        let (ciphertext, mut shared) = self.key.encapsulate_deterministic(coins.expose().into());
+        (ciphertext.to_vec(), Secret::from_bytes(shared.as_mut()))
     }
 }
 
@@ -223,9 +220,8 @@ impl InitSecret {
 
     /// Decapsulates; `Unauthentic` if the X25519 part is of low order.
     pub(crate) fn decapsulate(&self, ciphertext: &[u8; XWING_CIPHERTEXT]) -> Result<Secret<32>> {
-        let shared = self.expand().try_decapsulate(ciphertext.into()).map_err(|_| Error::unauthentic())?;
-        let mut shared: [u8; 32] = shared.into();
-        Ok(Secret::from_bytes(&mut shared))
+        let mut shared = self.expand().try_decapsulate(ciphertext.into()).map_err(|_| Error::unauthentic())?;
+        Ok(Secret::from_bytes(shared.as_mut()))
     }
 
     fn expand(&self) -> x_wing::DecapsulationKeyRejectNonContrib {

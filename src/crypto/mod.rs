@@ -5,3 +5,6 @@ pub(crate) mod hpke;
 pub(crate) mod kdf;
 pub(crate) mod kem;
 pub(crate) mod sign;
+
+#[cfg(test)]
+mod tests;

@@ -73,17 +73,6 @@ impl Signature {
     pub const fn as_bytes(&self) -> &[u8; 64] {
         &self.0
     }
-
-    /// R as its bytes, and S if it is below ℓ and R's encoding is canonical.
-    fn parts(&self) -> Result<([u8; 32], Scalar)> {
-        let (r, s) = self.0.split_first_chunk::<32>().ok_or(Error::unauthentic())?;
-        let s: [u8; 32] = s.try_into().map_err(|_| Error::unauthentic())?;
-        let s = Option::from(Scalar::from_canonical_bytes(s)).ok_or(Error::unauthentic())?;
-        if !is_canonical(r) {
-            return Err(Error::unauthentic());
-        }
-        Ok((*r, s))
-    }
 }
 
 impl fmt::Debug for Signature {
@@ -133,17 +122,12 @@ impl VerifyKey {
 
     /// Verifies one signature; `Unauthentic` if it does not.
     pub fn verify(&self, input: &SignatureInput, signature: &Signature) -> Result<()> {
-        let (r_bytes, s) = signature.parts()?;
-        let r = CompressedEdwardsY(r_bytes).decompress().ok_or(Error::unauthentic())?;
-        let k = self.challenge(&r_bytes, input);
-        let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &self.minus_point, &s);
-        if (expected - r).mul_by_cofactor().is_identity() { Ok(()) } else { Err(Error::unauthentic()) }
+        self.verify_bytes(&input.0, signature)
     }
 
-    /// k = SHA-512(R ‖ A ‖ input) mod ℓ.
-    fn challenge(&self, r: &[u8; 32], input: &SignatureInput) -> Scalar {
-        let hash = Sha512::new().chain_update(r).chain_update(self.bytes).chain_update(input.0).finalize();
-        Scalar::from_bytes_mod_order_wide(&hash.into())
+    /// [`verify`](Self::verify) over any message; apart so that published vectors reach it.
+    pub(super) fn verify_bytes(&self, message: &[u8], signature: &Signature) -> Result<()> {
+        Equation::new(self, message, signature)?.verify()
     }
 }
 
@@ -184,34 +168,66 @@ pub(crate) struct Signed<'a> {
 }
 
 /// Verifies all signatures at once; `Unauthentic` if any of them does not verify, without saying which.
-///
-/// The check is \[8\](\[Σ zᵢSᵢ\]B − Σ \[zᵢ\]Rᵢ − Σ \[zᵢkᵢ\]Aᵢ) = 0 with the terms of one key collapsed. The 128-bit zᵢ are
-/// drawn from a hash over the whole batch, so the verdict is a function of the signatures alone.
 pub(crate) fn verify_batch(batch: &[Signed<'_>]) -> Result<()> {
-    if let [one] = batch {
-        return one.key.verify(&one.input, &one.signature);
+    let equations: Result<Vec<_>> =
+        batch.iter().map(|item| Equation::new(item.key, &item.input.0, &item.signature)).collect();
+    match equations?.as_slice() {
+        [one] => one.verify(),
+        many => verify_equations(many),
     }
+}
+
+/// What is left of a signature once its encodings are checked: \[8\]\[S\]B = \[8\]R + \[8\]\[k\]A.
+pub(super) struct Equation<'a> {
+    key: &'a VerifyKey,
+    signature: &'a Signature,
+    r: EdwardsPoint,
+    s: Scalar,
+    k: Scalar,
+}
+
+impl<'a> Equation<'a> {
+    /// Refuses S ≥ ℓ and an R that is not a canonical encoding of a point.
+    pub(super) fn new(key: &'a VerifyKey, message: &[u8], signature: &'a Signature) -> Result<Self> {
+        let (r_bytes, s) = signature.0.split_first_chunk::<32>().ok_or(Error::unauthentic())?;
+        let s: [u8; 32] = s.try_into().map_err(|_| Error::unauthentic())?;
+        let s = Option::from(Scalar::from_canonical_bytes(s)).ok_or(Error::unauthentic())?;
+        let r = Some(*r_bytes)
+            .filter(is_canonical)
+            .and_then(|bytes| CompressedEdwardsY(bytes).decompress())
+            .ok_or(Error::unauthentic())?;
+        // k = SHA-512(R ‖ A ‖ message) mod ℓ.
+        let hash = Sha512::new().chain_update(r_bytes).chain_update(key.bytes).chain_update(message).finalize();
+        Ok(Self { key, signature, r, s, k: Scalar::from_bytes_mod_order_wide(&hash.into()) })
+    }
+
+    fn verify(&self) -> Result<()> {
+        let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&self.k, &self.key.minus_point, &self.s);
+        if (expected - self.r).mul_by_cofactor().is_identity() { Ok(()) } else { Err(Error::unauthentic()) }
+    }
+}
+
+/// The check is \[8\](\[Σ zᵢSᵢ\]B − Σ \[zᵢ\]Rᵢ − Σ \[zᵢkᵢ\]Aᵢ) = 0 with the terms of one key collapsed. The 128-bit zᵢ are
+/// drawn from a hash over all that the equations say, so the verdict is a function of the signatures alone.
+pub(super) fn verify_equations(equations: &[Equation<'_>]) -> Result<()> {
     let mut transcript = Sha256::new();
-    for item in batch {
-        transcript.update(item.key.bytes);
-        transcript.update(item.input.0);
-        transcript.update(item.signature.0);
+    for equation in equations {
+        transcript.update(equation.key.bytes);
+        transcript.update(equation.k.as_bytes());
+        transcript.update(equation.signature.0);
     }
     let seed: [u8; 32] = transcript.finalize().into();
 
     let mut base = Scalar::ZERO;
     let mut keys: BTreeMap<&[u8; 32], (Scalar, EdwardsPoint)> = BTreeMap::new();
-    let mut scalars = Vec::with_capacity(batch.len().saturating_mul(2).saturating_add(1));
+    let mut scalars = Vec::with_capacity(equations.len().saturating_mul(2).saturating_add(1));
     let mut points = Vec::with_capacity(scalars.capacity());
-    for (item, z) in batch.iter().zip(coefficients(&seed)) {
-        let (r_bytes, s) = item.signature.parts()?;
-        let r = CompressedEdwardsY(r_bytes).decompress().ok_or(Error::unauthentic())?;
-        let k = item.key.challenge(&r_bytes, &item.input);
-        base += z * s;
-        let (sum, _) = keys.entry(&item.key.bytes).or_insert((Scalar::ZERO, item.key.minus_point));
-        *sum += z * k;
+    for (equation, z) in equations.iter().zip(coefficients(&seed)) {
+        base += z * equation.s;
+        let (sum, _) = keys.entry(&equation.key.bytes).or_insert((Scalar::ZERO, equation.key.minus_point));
+        *sum += z * equation.k;
         scalars.push(z);
-        points.push(-r);
+        points.push(-equation.r);
     }
     for (scalar, point) in keys.into_values() {
         scalars.push(scalar);
@@ -237,7 +253,7 @@ fn coefficients(seed: &[u8; 32]) -> impl Iterator<Item = Scalar> {
 
 /// Whether `bytes` is the one encoding of its point, if it is on the curve: y below 2²⁵⁵ − 19, and no sign bit where
 /// x is 0 (y = 1 or −1).
-fn is_canonical(bytes: &[u8; 32]) -> bool {
+pub(super) fn is_canonical(bytes: &[u8; 32]) -> bool {
     let mut y = *bytes;
     let [first, middle @ .., last] = &mut y;
     let negative = *last & 0x80 != 0;
@@ -301,7 +317,12 @@ impl SigningKey {
     /// Signs; with a key in this process that cannot fail.
     #[must_use]
     pub fn sign(&self, input: &SignatureInput) -> Signature {
-        Signature(self.key.sign(&input.0).to_bytes())
+        self.sign_bytes(&input.0)
+    }
+
+    /// [`sign`](Self::sign) over any message; apart so that published vectors reach it.
+    pub(super) fn sign_bytes(&self, message: &[u8]) -> Signature {
+        Signature(self.key.sign(message).to_bytes())
     }
 }
 

@@ -39,3 +39,6 @@ pub(crate) trait Wire: Sized {
         Ok(value)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,19 +19,22 @@ impl<'b> Reader<'b> {
 
     /// An array of exactly `len` items, which the caller reads next.
     pub(crate) fn array(&mut self, len: usize) -> Result<()> {
-        if self.array_up_to(len)? != len {
-            return Err(Error::malformed("an array has the wrong length"));
+        match usize::try_from(self.definite_array()?) {
+            Ok(found) if found == len => Ok(()),
+            _ => Err(Error::malformed("an array has the wrong length")),
         }
-        Ok(())
     }
 
     /// An array of at most `max` items, which the caller reads next; its length.
     pub(crate) fn array_up_to(&mut self, max: usize) -> Result<usize> {
-        let len = self.0.array().map_err(malformed)?.ok_or(Error::malformed("an array of indefinite length"))?;
-        match usize::try_from(len) {
+        match usize::try_from(self.definite_array()?) {
             Ok(len) if len <= max => Ok(len),
             _ => Err(Error::limit("a list is longer than the protocol allows")),
         }
+    }
+
+    fn definite_array(&mut self) -> Result<u64> {
+        self.0.array().map_err(malformed)?.ok_or(Error::malformed("an array of indefinite length"))
     }
 
     pub(crate) fn u8(&mut self) -> Result<u8> {
