@@ -80,6 +80,8 @@ labels! {
     HASH_MESSAGE_ID = "message id";
     /// The id of something posted to a hub.
     HASH_POST = "post id";
+    /// The name of the record that remembers a user's identity key.
+    HASH_PIN = "hash pin";
     /// A party's half of a safety number.
     HASH_SAFETY_NUMBER = "safety number";
 

@@ -1,10 +1,14 @@
 //! Convivio.
 
-pub mod identity;
+pub mod client;
 pub mod envelope;
+pub mod group;
+pub mod identity;
 pub mod limits;
-pub mod store;
+pub mod log;
 pub mod ratchet;
+pub mod store;
+pub mod testing;
 
 mod crypto;
 mod error;
@@ -14,6 +18,7 @@ mod padding;
 mod secret;
 mod wire;
 
+pub use client::{Change, Client};
 pub use crypto::kem::{InitKey, InitSecret, SealKey, SealSecret};
 pub use crypto::sign::{Signature, SignatureInput, Signer, SigningKey, VerifyKey};
 pub use error::{Error, ErrorKind, Result};

@@ -105,6 +105,11 @@ impl SealSecret {
         &self.public
     }
 
+    /// A second copy, for the next epoch while this one may still turn out to stay.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { secret: Secret::copy_from(self.secret.expose()), public: self.public.clone() }
+    }
+
     /// X25519 with bytes from elsewhere; `Unauthentic` if the shared secret is zero.
     pub(crate) fn agree(&self, theirs: &[u8; 32]) -> Result<Secret<32>> {
         let secret = StaticSecret::from(*self.secret.expose());

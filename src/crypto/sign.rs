@@ -314,6 +314,11 @@ impl SigningKey {
         &self.public
     }
 
+    /// A second copy, for the chain that signs messages beside the group that signs commits.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { key: self.key.clone(), public: self.public.clone() }
+    }
+
     /// Signs; with a key in this process that cannot fail.
     #[must_use]
     pub fn sign(&self, input: &SignatureInput) -> Signature {

@@ -33,7 +33,6 @@
 mod header;
 mod mkem;
 mod open;
-mod padding;
 mod seal;
 mod standalone;
 #[cfg(test)]
@@ -49,6 +48,7 @@ use crate::crypto::aead;
 use crate::crypto::kem::{InitKey, InitSecret, SealKey, SealSecret};
 use crate::error::{Error, Result};
 use crate::limits;
+use crate::padding;
 use crate::wire::{Reader, Wire, Writer, bytes_id, public_encoding};
 
 bytes_id! {
@@ -56,8 +56,11 @@ bytes_id! {
     EnvelopeId, 32
 }
 
+/// Bytes of the longest padded payload.
+const MAX_PADDED: usize = padding::padded_len(limits::ENVELOPE_PAYLOAD);
+
 /// Bytes of the longest body: the longest of each of its parts, and room for their heads.
-const MAX_BODY: usize = padding::MAX_PADDED
+const MAX_BODY: usize = MAX_PADDED
     + limits::ENVELOPE_SENDER
     + limits::ENVELOPE_RECIPIENTS * (limits::ENVELOPE_RECIPIENT_ID + 2)
     + crate::Signature::LEN

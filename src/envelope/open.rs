@@ -1,18 +1,18 @@
 //! Opening an envelope. Nothing it says is handed out before its signature verified.
 
 use core::fmt;
-use core::ops::Range;
 
 use zeroize::Zeroizing;
 
 use super::header::{EnvelopeType, Header};
 use super::seal::{Body, Signed};
-use super::{EnvelopeFor, EnvelopeId, Opener, check_ids, mkem, padding};
+use super::{EnvelopeFor, EnvelopeId, MAX_PADDED, Opener, check_ids, mkem};
 use crate::crypto::aead;
 use crate::crypto::sign::{Signature, VerifyKey};
 use crate::error::{Error, Result};
 use crate::labels;
 use crate::limits;
+use crate::padding;
 use crate::secret::Secret;
 use crate::wire::Reader;
 
@@ -159,8 +159,6 @@ impl fmt::Debug for OpenedEnvelope {
 /// The parsed body.
 struct Content {
     padded: Zeroizing<Vec<u8>>,
-    /// Where the payload is in `padded`.
-    payload: Range<usize>,
     sender: Vec<u8>,
     recipient_ids: Option<Vec<Vec<u8>>>,
     signature: Signature,
@@ -172,8 +170,11 @@ impl Content {
     fn parse(kind: EnvelopeType, text: &[u8]) -> Result<Self> {
         let mut r = Reader::new(text);
         r.array(5)?;
-        let padded = r.bytes(padding::MAX_PADDED)?;
+        let padded = r.bytes(MAX_PADDED)?;
         let payload = padding::unpad(padded)?;
+        if payload.len() > limits::ENVELOPE_PAYLOAD {
+            return Err(Error::limit("an envelope's payload is longer than the protocol allows"));
+        }
         let sender = r.bytes(limits::ENVELOPE_SENDER)?;
         let recipient_ids = read_ids(kind, &mut r)?;
         let signature = r.item()?;
@@ -187,7 +188,6 @@ impl Content {
             return Err(Error::malformed("not the one deterministic encoding of a body"));
         }
         Ok(Self {
-            payload,
             padded: Zeroizing::new(padded.to_vec()),
             sender: sender.to_vec(),
             recipient_ids,
@@ -197,7 +197,7 @@ impl Content {
     }
 
     fn payload(&self) -> &[u8] {
-        self.padded.get(self.payload.clone()).unwrap_or_default()
+        padding::unpad(&self.padded).unwrap_or_default()
     }
 
     fn signed<'a>(&'a self, header: &'a Header) -> Signed<'a> {

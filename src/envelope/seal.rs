@@ -6,7 +6,7 @@ use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::header::{EnvelopeType, Header};
-use super::{Envelope, Recipient, check_ids, mkem, padding};
+use super::{Envelope, Recipient, check_ids, mkem};
 use crate::crypto::aead;
 use crate::crypto::kdf::sha256;
 use crate::crypto::kem::SealSecret;
@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::ids::Suite;
 use crate::labels::Label;
 use crate::limits;
+use crate::padding;
 use crate::secret::Secret;
 use crate::wire::Writer;
 
@@ -72,7 +73,10 @@ impl Draft {
             return Err(Error::limit("an envelope's sender is longer than the protocol allows"));
         }
         let recipient_ids = sorted_ids(self.header.kind(), recipient_ids)?;
-        let padded = padding::pad(payload)?;
+        if payload.len() > limits::ENVELOPE_PAYLOAD {
+            return Err(Error::limit("an envelope's payload is longer than the protocol allows"));
+        }
+        let padded = Zeroizing::new(padding::pad(payload));
         let signed = Signed { header: &self.header, sender: &sender, ids: recipient_ids.as_deref(), padded: &padded };
         let signature = signer.sign(&signed.signature_input())?;
         let Self { header, seed, ephemeral } = self;

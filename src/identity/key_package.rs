@@ -128,6 +128,11 @@ impl UnverifiedKeyPackage {
         self.leaf.hash()
     }
 
+    /// The usable type without the checks: for a record that this device wrote. Never for bytes from others.
+    pub(crate) fn assume_verified(self) -> KeyPackage {
+        KeyPackage { leaf: self.leaf.assume_verified(), init_key: self.init_key }
+    }
+
     /// Verifies the chain of trust, the time, and that the init key is the one the device signed.
     ///
     /// Fails with `Malformed` if the leaf was made for something else than a key package, with `Unauthentic` if the
@@ -140,6 +145,15 @@ impl UnverifiedKeyPackage {
             return Err(Error::unauthentic());
         }
         Ok(KeyPackage { leaf: self.leaf.verify(trust, Some(at))?, init_key: self.init_key })
+    }
+}
+
+impl TryFrom<&KeyPackage> for UnverifiedKeyPackage {
+    type Error = Error;
+
+    /// The same package, to be sent to others. One that was verified or made here always reads back.
+    fn try_from(package: &KeyPackage) -> Result<Self> {
+        Self::decode(&package.to_bytes())
     }
 }
 

@@ -152,6 +152,15 @@ impl fmt::Debug for Leaf {
     }
 }
 
+impl TryFrom<&Leaf> for UnverifiedLeaf {
+    type Error = Error;
+
+    /// The same leaf, to be sent to others. A leaf that was verified or signed here always reads back.
+    fn try_from(leaf: &Leaf) -> Result<Self> {
+        Self::decode(&leaf.encoded)
+    }
+}
+
 /// The parts of a leaf that are new each time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafBody {
@@ -209,6 +218,11 @@ impl UnverifiedLeaf {
         chains.signature(self.check());
         chains.verify()?;
         Ok(Leaf::new(self.0))
+    }
+
+    /// The encoded form, which is also what [`Leaf::encoded`] is.
+    pub(crate) fn encoded(&self) -> Vec<u8> {
+        encode(&self.0)
     }
 
     /// The usable type without the checks: for a record that this device wrote and sealed after they had passed.

@@ -1,0 +1,115 @@
+//! What an app asks to be changed in a group, and the proposals that make it so.
+
+use std::collections::BTreeMap;
+
+use crate::crypto::kem::InitKey;
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{GroupInfo, GroupState, Policy, Proposal, Role};
+use crate::identity::{UnverifiedKeyPackage, UserUri};
+use crate::ids::{DeviceId, LeafHash, LeafIndex, Timestamp};
+use crate::limits;
+use crate::wire::{Reader, Wire, Writer};
+
+/// A change to a group, queued until its commit is through the log, or dropped with a reason.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Change {
+    /// Adds the devices of these key packages: new users, or further devices of ones who are in.
+    Add(Vec<UnverifiedKeyPackage>),
+    /// Readmits a device of the group that lost its state.
+    Readmit(Box<UnverifiedKeyPackage>),
+    /// Removes a user with all devices and bars the identity.
+    Remove(UserUri),
+    /// Takes out another device of one's own.
+    RemoveDevice(DeviceId),
+    /// Gives a user another role.
+    Role(UserUri, Role),
+    /// Replaces the policy.
+    Policy(Policy),
+    /// Replaces the name and description.
+    Info(GroupInfo),
+    /// Renews one's own keys, so that a thief of the old ones is locked out.
+    Heal,
+    /// Leaves the group, with all one's devices.
+    Leave,
+    /// Asks the other members to readmit this device, after [`Excluded`](super::EventKind::Excluded) or
+    /// [`RolledBack`](super::EventKind::RolledBack).
+    Rejoin,
+}
+
+/// The proposals of a change and the init keys they need.
+pub(super) type Proposals = (Vec<Proposal>, BTreeMap<LeafHash, InitKey>);
+
+impl Change {
+    /// What this change comes to in `state` at `now`. Fails if it cannot be made, or has been made already.
+    pub(super) fn proposals(&self, state: &GroupState, own: LeafIndex, now: Timestamp) -> Result<Proposals> {
+        let mut init_keys = BTreeMap::new();
+        let proposals = match self {
+            Self::Add(packages) => {
+                let mut proposals = Vec::with_capacity(packages.len());
+                for package in packages {
+                    let verified = package.clone().verify(&state.policy.apps, now)?;
+                    init_keys.insert(verified.id(), verified.init_key().clone());
+                    proposals.push(Proposal::Add(package.leaf().clone()));
+                }
+                proposals
+            }
+            Self::Readmit(package) => {
+                let verified = package.as_ref().clone().verify(&state.policy.apps, now)?;
+                init_keys.insert(verified.id(), verified.init_key().clone());
+                let leaf = find(state, verified.leaf().user(), verified.leaf().device())?;
+                vec![Proposal::Replace { leaf, with: package.leaf().clone() }]
+            }
+            Self::Remove(user) => vec![Proposal::Remove(user.clone())],
+            Self::RemoveDevice(device) => {
+                let (leaf, _) = state.member(own)?;
+                vec![Proposal::RemoveDevice(find(state, leaf.user(), *device)?)]
+            }
+            Self::Role(user, role) => vec![Proposal::Role { user: user.clone(), role: *role }],
+            Self::Policy(policy) => vec![Proposal::Policy(policy.clone())],
+            Self::Info(info) => vec![Proposal::Info(info.clone())],
+            Self::Heal => Vec::new(),
+            Self::Leave | Self::Rejoin => return Err(Error::misuse("leaving and rejoining are not commits")),
+        };
+        Ok((proposals, init_keys))
+    }
+}
+
+fn find(state: &GroupState, user: &UserUri, device: DeviceId) -> Result<LeafIndex> {
+    let found = state.leaves_of(user).find(|(_, leaf)| leaf.device() == device).map(|(index, _)| index);
+    found.ok_or(Error::new(ErrorKind::NotMember, "this device is not in the group"))
+}
+
+impl Wire for Change {
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Add(packages) => w.array(2).uint(0).list(packages.iter()),
+            Self::Readmit(package) => w.array(2).uint(1).item(package.as_ref()),
+            Self::Remove(user) => w.array(2).uint(2).item(user),
+            Self::RemoveDevice(device) => w.array(2).uint(3).item(device),
+            Self::Role(user, role) => w.array(3).uint(4).item(user).item(role),
+            Self::Policy(policy) => w.array(2).uint(5).item(policy),
+            Self::Info(info) => w.array(2).uint(6).item(info),
+            Self::Heal => w.array(1).uint(7),
+            Self::Leave => w.array(1).uint(8),
+            Self::Rejoin => w.array(1).uint(9),
+        };
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        let len = r.array_up_to(3)?;
+        Ok(match (len, r.u8()?) {
+            (2, 0) => Self::Add(r.list(limits::PROPOSALS)?),
+            (2, 1) => Self::Readmit(Box::new(r.item()?)),
+            (2, 2) => Self::Remove(r.item()?),
+            (2, 3) => Self::RemoveDevice(r.item()?),
+            (3, 4) => Self::Role(r.item()?, r.item()?),
+            (2, 5) => Self::Policy(r.item()?),
+            (2, 6) => Self::Info(r.item()?),
+            (1, 7) => Self::Heal,
+            (1, 8) => Self::Leave,
+            (1, 9) => Self::Rejoin,
+            _ => return Err(Error::malformed("not a change")),
+        })
+    }
+}

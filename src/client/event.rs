@@ -1,0 +1,238 @@
+//! What a device tells its app (`docs/protocol.md`, section 7).
+
+use core::fmt;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{Effect, GroupInfo};
+use crate::identity::{UnverifiedKeyPackage, UserUri};
+use crate::ids::{DeviceId, GroupId, MessageId};
+use crate::limits;
+use crate::wire::{Reader, Wire, Writer, public_encoding};
+
+/// An event's place in the inbox: 1, 2, 3 and so on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct EventId(pub u64);
+
+/// A queued [`Change`](super::Change) of one group, until it happened or was dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct IntentId(pub u64);
+
+/// Something that happened in a group. It stays in the inbox, across restarts, until it is acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in the inbox.
+    pub id: EventId,
+    /// The group.
+    pub group: GroupId,
+    /// The log entry it came with.
+    pub seq: u64,
+    /// What happened.
+    pub what: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A member said something.
+    Message {
+        /// The message's id, the same for every member.
+        id: MessageId,
+        /// Who said it.
+        user: UserUri,
+        /// On which device.
+        device: DeviceId,
+        /// What was said: the app's bytes.
+        content: Vec<u8>,
+    },
+    /// A commit changed the group.
+    Changed {
+        /// Who made it.
+        by: UserUri,
+        /// What it changed.
+        effects: Vec<Effect>,
+        /// Our own intent that this was.
+        intent: Option<IntentId>,
+    },
+    /// We were added. Nothing of the group is read or shown until it is answered.
+    Invitation {
+        /// Who added us.
+        by: UserUri,
+        /// What the group is called.
+        info: GroupInfo,
+        /// How many users are in it.
+        users: u32,
+    },
+    /// We were readmitted after lost or excluded state; queued messages go out again.
+    Rejoined {
+        /// Who readmitted us.
+        by: UserUri,
+    },
+    /// A commit that we cannot read took us out, by what the hub says.
+    Removed,
+    /// Another device that lost its state asks to be readmitted.
+    RejoinRequested {
+        /// Whose device.
+        user: UserUri,
+        /// Which.
+        device: DeviceId,
+        /// The package to readmit it by, with [`Change::Readmit`](super::Change::Readmit).
+        package: Box<UnverifiedKeyPackage>,
+    },
+    /// A user we know has another identity key than before.
+    IdentityChanged {
+        /// Who.
+        user: UserUri,
+    },
+    /// A queued change or message can no longer happen.
+    IntentDropped {
+        /// Which: the id that `change` gave, or of the message.
+        intent: IntentId,
+        /// Why.
+        why: ErrorKind,
+    },
+    /// Log entries that count for nothing: too late, not allowed, or not authentic.
+    Void {
+        /// How many.
+        entries: u32,
+    },
+    /// The group went on by a commit that we cannot open.
+    Excluded,
+    /// Members may have been shown different histories.
+    ForkSuspected,
+    /// The hub skipped entries.
+    Gap {
+        /// The sequence number that should have come.
+        expected: u64,
+    },
+    /// Messages of our own came back that this state has not sent: it was restored from an old copy.
+    RolledBack,
+    /// A message that claims to be ours, which we did not send.
+    CloneSuspected,
+    /// A commit's clock is more than an hour off ours.
+    ClockSkew,
+}
+
+impl EventKind {
+    /// What to do about it, if anything.
+    #[must_use]
+    pub const fn next_step(&self) -> Option<&'static str> {
+        match self {
+            Self::Invitation { .. } => Some("show who invites, then answer the invitation"),
+            Self::RejoinRequested { .. } => Some("ask the user, then readmit the device or ignore the request"),
+            Self::IdentityChanged { .. } => Some("compare safety numbers before trusting this user again"),
+            Self::IntentDropped { .. } => Some("show why, and ask the user whether to try something else"),
+            Self::Excluded | Self::RolledBack => Some("ask to be readmitted: change(group, Change::Rejoin)"),
+            Self::Removed => Some("show it, then forget the group"),
+            Self::ForkSuspected => Some("compare the group's authenticator with another member over another channel"),
+            Self::Gap { .. } => Some("fetch the group's log again from the expected entry"),
+            Self::CloneSuspected => Some("check whether a copy of this device's store is in use elsewhere"),
+            Self::ClockSkew => Some("check this device's clock"),
+            Self::Message { .. } | Self::Changed { .. } | Self::Rejoined { .. } | Self::Void { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Wire for Event {
+    fn write(&self, w: &mut Writer) {
+        w.array(4).uint(self.id.0).item(&self.group).uint(self.seq).item(&self.what);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        r.array(4)?;
+        Ok(Self { id: EventId(r.u64()?), group: r.item()?, seq: r.u64()?, what: r.item()? })
+    }
+}
+
+public_encoding!(Event);
+
+impl Wire for EventKind {
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Message { id, user, device, content } => {
+                w.array(5).uint(0).item(id).item(user).item(device).bytes(content)
+            }
+            Self::Changed { by, effects, intent } => {
+                w.array(4).uint(1).item(by).list(effects.iter());
+                match intent {
+                    Some(intent) => w.uint(intent.0),
+                    None => w.null(),
+                }
+            }
+            Self::Invitation { by, info, users } => w.array(4).uint(2).item(by).item(info).uint((*users).into()),
+            Self::Rejoined { by } => w.array(2).uint(3).item(by),
+            Self::Removed => w.array(1).uint(4),
+            Self::RejoinRequested { user, device, package } => {
+                w.array(4).uint(5).item(user).item(device).item(package.as_ref())
+            }
+            Self::IdentityChanged { user } => w.array(2).uint(6).item(user),
+            Self::IntentDropped { intent, why } => w.array(3).uint(7).uint(intent.0).uint(kind_number(*why)),
+            Self::Void { entries } => w.array(2).uint(8).uint((*entries).into()),
+            Self::Excluded => w.array(1).uint(9),
+            Self::ForkSuspected => w.array(1).uint(10),
+            Self::Gap { expected } => w.array(2).uint(11).uint(*expected),
+            Self::RolledBack => w.array(1).uint(12),
+            Self::CloneSuspected => w.array(1).uint(13),
+            Self::ClockSkew => w.array(1).uint(14),
+        };
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        let len = r.array_up_to(5)?;
+        Ok(match (len, r.u8()?) {
+            (5, 0) => Self::Message {
+                id: r.item()?,
+                user: r.item()?,
+                device: r.item()?,
+                content: r.bytes(limits::MESSAGE_CONTENT)?.to_vec(),
+            },
+            (4, 1) => Self::Changed {
+                by: r.item()?,
+                effects: r.list(limits::PROPOSALS.saturating_add(1))?,
+                intent: if r.null()? { None } else { Some(IntentId(r.u64()?)) },
+            },
+            (4, 2) => Self::Invitation { by: r.item()?, info: r.item()?, users: r.u32()? },
+            (2, 3) => Self::Rejoined { by: r.item()? },
+            (1, 4) => Self::Removed,
+            (4, 5) => Self::RejoinRequested { user: r.item()?, device: r.item()?, package: Box::new(r.item()?) },
+            (2, 6) => Self::IdentityChanged { user: r.item()? },
+            (3, 7) => Self::IntentDropped { intent: IntentId(r.u64()?), why: kind_of(r.u64()?) },
+            (2, 8) => Self::Void { entries: r.u32()? },
+            (1, 9) => Self::Excluded,
+            (1, 10) => Self::ForkSuspected,
+            (2, 11) => Self::Gap { expected: r.u64()? },
+            (1, 12) => Self::RolledBack,
+            (1, 13) => Self::CloneSuspected,
+            (1, 14) => Self::ClockSkew,
+            _ => return Err(Error::malformed("not an event")),
+        })
+    }
+}
+
+/// The kinds for which an intent is dropped.
+const KINDS: [ErrorKind; 8] = [
+    ErrorKind::NotAllowed,
+    ErrorKind::NotMember,
+    ErrorKind::Expired,
+    ErrorKind::Unsupported,
+    ErrorKind::Limit,
+    ErrorKind::Duplicate,
+    ErrorKind::Malformed,
+    ErrorKind::Unauthentic,
+];
+
+fn kind_number(kind: ErrorKind) -> u64 {
+    KINDS.iter().position(|known| *known == kind).map_or(0, |at| at as u64)
+}
+
+fn kind_of(number: u64) -> ErrorKind {
+    usize::try_from(number).ok().and_then(|at| KINDS.get(at).copied()).unwrap_or(ErrorKind::NotAllowed)
+}

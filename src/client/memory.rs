@@ -1,0 +1,121 @@
+//! What a client holds in memory of its store: read at open, written through, dropped when in doubt.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::device::{Device, DeviceKeys};
+use super::records;
+use super::session::{self, Session};
+use crate::crypto::sign::Signer;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{GroupId, LeafHash, Timestamp};
+use crate::store::{ChangeSet, RecordKey, Store};
+use crate::wire::{Reader, Wire, Writer};
+
+/// The device's own records, and the groups used so far.
+pub(super) struct Memory {
+    pub(super) version: u64,
+    pub(super) device: Device,
+    pub(super) counters: Counters,
+    pub(super) groups: BTreeSet<GroupId>,
+    pub(super) packages: BTreeMap<LeafHash, PackageEntry>,
+    pub(super) sessions: BTreeMap<GroupId, Session>,
+}
+
+/// The inbox: events before `first_event` were acknowledged.
+#[derive(Debug)]
+pub(super) struct Counters {
+    pub(super) first_event: u64,
+    pub(super) next_event: u64,
+}
+
+/// What is remembered of a key package besides its private keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PackageEntry {
+    pub(super) id: LeafHash,
+    pub(super) not_after: Timestamp,
+    pub(super) last_resort: bool,
+}
+
+impl Memory {
+    /// The memory of a new device, and the changes that make it one.
+    pub(super) fn create(store: &dyn Store, keys: DeviceKeys) -> Result<(Self, ChangeSet)> {
+        if store.load(&records::device())?.is_some() {
+            return Err(Error::misuse("this store already holds a device: open it"));
+        }
+        let mut changes = ChangeSet::on(store)?;
+        let memory = Self {
+            version: changes.base(),
+            device: Device::new(keys)?,
+            counters: Counters { first_event: 1, next_event: 1 },
+            groups: BTreeSet::new(),
+            packages: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+        };
+        changes.put(records::device(), memory.device.record());
+        memory.save_counters(&mut changes);
+        memory.save_groups(&mut changes);
+        memory.save_packages(&mut changes);
+        Ok((memory, changes))
+    }
+
+    /// Reads a device's records. `signer` is its device key if that lives outside the store.
+    pub(super) fn open(store: &dyn Store, signer: Option<Box<dyn Signer>>) -> Result<Self> {
+        let need = |key: RecordKey| store.load(&key)?.ok_or(Error::damaged("a record of the device is missing"));
+        let record = store
+            .load(&records::device())?
+            .ok_or(Error::new(ErrorKind::Misuse, "this store holds no device: create one"))?;
+        let device = Device::read(&record, signer)?;
+        let counters = records::decode(&need(records::counters())?, 2, |r| {
+            Ok(Counters { first_event: r.u64()?, next_event: r.u64()? })
+        })?;
+        let groups = records::decode_list(&need(records::groups())?)?.into_iter().collect();
+        let packages: Vec<PackageEntry> = records::decode_list(&need(records::packages())?)?;
+        Ok(Self {
+            version: ChangeSet::on(store)?.base(),
+            device,
+            counters,
+            groups,
+            packages: packages.into_iter().map(|entry| (entry.id, entry)).collect(),
+            sessions: BTreeMap::new(),
+        })
+    }
+
+    /// A group's session, read if it is not in memory.
+    pub(super) fn session(&mut self, store: &dyn Store, group: GroupId) -> Result<&mut Session> {
+        if !self.groups.contains(&group) {
+            return Err(Error::new(ErrorKind::UnknownGroup, "this device holds no group with this id"));
+        }
+        if !self.sessions.contains_key(&group) {
+            let loaded = session::load(group, &|key| Ok(store.load(&key)?))?;
+            self.sessions.insert(group, loaded);
+        }
+        self.sessions.get_mut(&group).ok_or(Error::new(ErrorKind::UnknownGroup, "this device holds no such group"))
+    }
+
+    pub(super) fn save_counters(&self, changes: &mut ChangeSet) {
+        let Counters { first_event, next_event } = &self.counters;
+        let record = records::encode(2, |w| {
+            w.uint(*first_event).uint(*next_event);
+        });
+        changes.put(records::counters(), record);
+    }
+
+    pub(super) fn save_groups(&self, changes: &mut ChangeSet) {
+        changes.put(records::groups(), records::encode_list(self.groups.iter()));
+    }
+
+    pub(super) fn save_packages(&self, changes: &mut ChangeSet) {
+        changes.put(records::packages(), records::encode_list(self.packages.values()));
+    }
+}
+
+impl Wire for PackageEntry {
+    fn write(&self, w: &mut Writer) {
+        w.array(3).item(&self.id).item(&self.not_after).bool(self.last_resort);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        r.array(3)?;
+        Ok(Self { id: r.item()?, not_after: r.item()?, last_resort: r.bool()? })
+    }
+}

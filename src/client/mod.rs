@@ -1,0 +1,392 @@
+//! The client: one device, its groups, and a store that survives any crash (`docs/protocol.md`, section 7).
+//!
+//! A [`Client`] does no input or output of its own but through its [`Store`]. Log entries go in through
+//! [`receive`](Client::receive), events come out; content goes in through [`send`](Client::send), posts for the hub come
+//! out of [`outbox`](Client::outbox). Everything a call gives is durable before it is given.
+
+mod change;
+mod commits;
+mod device;
+mod event;
+mod join;
+mod memory;
+mod receive;
+mod records;
+mod send;
+mod session;
+mod stage;
+
+use core::fmt;
+
+pub use change::Change;
+pub use device::{DeviceKeys, Environment, System};
+pub use event::{Event, EventId, EventKind, IntentId};
+pub use join::Answer;
+pub use receive::Summary;
+pub use session::Status;
+pub use stage::{Draft, Saved, Staged};
+
+use crate::crypto::sign::Signer;
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{Group, GroupInfo, GroupState, Policy};
+use crate::identity::{DeviceIdentity, KeyPackage, UserUri};
+use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId};
+use crate::log::{LogEntry, Post, PostId, PostReply};
+use crate::secret::Secret;
+use crate::store::{ChangeSet, Store};
+use memory::Memory;
+
+/// One device over one store.
+///
+/// Every method that changes something is one transaction: after `Ok` it is durable, after an error nothing happened.
+/// Only a failure of the store (`Storage`) leaves the outcome unknown; the client is then closed, and opening it again
+/// shows what happened.
+pub struct Client {
+    store: Box<dyn Store>,
+    environment: Box<dyn Environment>,
+    memory: Option<Memory>,
+    /// An external device key, between two readings of the store.
+    signer: Option<Box<dyn Signer>>,
+    closed: bool,
+}
+
+/// A group as it stands.
+#[derive(Debug)]
+pub struct GroupView<'c> {
+    group: &'c Group,
+    status: Status,
+    queued: usize,
+    next: u64,
+}
+
+/// What to ask a group's hub for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The group.
+    pub group: GroupId,
+    /// This device's leaf, whose mailbox it is.
+    pub leaf: LeafIndex,
+    /// The first entry wanted.
+    pub next: u64,
+}
+
+impl Client {
+    /// Makes an empty store the store of this device.
+    ///
+    /// Fails with `Misuse` if it already is a device's, and as the store fails.
+    pub fn create(store: impl Store + 'static, keys: DeviceKeys) -> Result<Self> {
+        Self::create_in(store, keys, System::default())
+    }
+
+    /// [`create`](Self::create), with time and randomness of your own.
+    pub fn create_in(
+        store: impl Store + 'static,
+        keys: DeviceKeys,
+        environment: impl Environment + 'static,
+    ) -> Result<Self> {
+        let mut store = Box::new(store);
+        let (mut memory, changes) = Memory::create(store.as_ref(), keys)?;
+        store.apply(&changes)?;
+        memory.version = changes.next();
+        Ok(Self { store, environment: Box::new(environment), memory: Some(memory), signer: None, closed: false })
+    }
+
+    /// Opens the store of a device whose key is kept in it.
+    ///
+    /// Fails with `Misuse` if the store holds no device or the device's key is kept elsewhere, with `Damaged` if its
+    /// records are damaged or newer than this library, and as the store fails. The store is left as it is.
+    pub fn open(store: impl Store + 'static) -> Result<Self> {
+        Self::open_in(store, None, System::default())
+    }
+
+    /// [`open`](Self::open), with the device key if it is kept elsewhere, and with time and randomness of your own.
+    pub fn open_in(
+        store: impl Store + 'static,
+        signer: Option<Box<dyn Signer>>,
+        environment: impl Environment + 'static,
+    ) -> Result<Self> {
+        let store = Box::new(store);
+        let memory = Memory::open(store.as_ref(), signer)?;
+        Ok(Self { store, environment: Box::new(environment), memory: Some(memory), signer: None, closed: false })
+    }
+
+    /// Who this device is.
+    pub fn identity(&mut self) -> Result<&DeviceIdentity> {
+        Ok(self.memory()?.device.identity())
+    }
+
+    /// Goes on with a newer credential of the same user and device, shown in every commit from now on.
+    pub fn renew(&mut self, identity: DeviceIdentity) -> Result<()> {
+        self.run(|draft| {
+            draft.memory.device.renew(identity)?;
+            let record = draft.memory.device.record();
+            draft.changes.put(records::device(), record);
+            Ok(())
+        })
+        .map(|saved| saved.value)
+    }
+
+    /// Makes `count` one-time key packages, to be published in the app's key directory. Each lets one inviter add this
+    /// device to one group.
+    pub fn key_packages(&mut self, count: u16) -> Result<Vec<KeyPackage>> {
+        self.run(|draft| draft.key_packages(count)).map(|saved| saved.value)
+    }
+
+    /// Makes a key package for when the directory has run out of one-time ones. It lives seven days, may be used more
+    /// than once, and whoever joins by it heals at once.
+    pub fn last_resort_package(&mut self) -> Result<KeyPackage> {
+        self.run(|draft| draft.last_resort_package()).map(|saved| saved.value)
+    }
+
+    /// The ids of the key packages whose private halves are held: what a directory hands a welcome over by.
+    pub fn package_ids(&mut self) -> Result<Vec<LeafHash>> {
+        Ok(self.memory()?.packages.keys().copied().collect())
+    }
+
+    /// Founds a group with this device as owner. Its log is opened by the next post.
+    ///
+    /// Fails with `NotAllowed` if the policy does not list this device's own app, and with `Expired` if the device's
+    /// credential is out of date.
+    pub fn create_group(&mut self, policy: Policy, info: GroupInfo) -> Result<GroupId> {
+        self.run(|draft| draft.create_group(policy, info)).map(|saved| saved.value)
+    }
+
+    /// Queues a change to a group. It happens when its commit is through the log ([`EventKind::Changed`]), is made anew
+    /// if another commit was first, and is dropped with a reason if it can no longer happen
+    /// ([`EventKind::IntentDropped`]).
+    pub fn change(&mut self, group: &GroupId, change: Change) -> Result<IntentId> {
+        self.run(|draft| draft.change(*group, change)).map(|saved| saved.value)
+    }
+
+    /// Queues a message: at most 64 KiB less 32 bytes, of whatever form the group's apps agree on.
+    ///
+    /// It is durable at once and encrypted when the outbox is drained. The id is what every member will see.
+    pub fn send(&mut self, group: &GroupId, content: &[u8]) -> Result<MessageId> {
+        self.run(|draft| draft.send(*group, content)).map(|saved| saved.value)
+    }
+
+    /// Encrypts what is queued and gives at most `max` posts, in the order in which a hub must take them.
+    ///
+    /// A post is given again until the hub has accepted it, so a crash between here and there loses nothing.
+    pub fn outbox(&mut self, max: usize) -> Result<Vec<Post>> {
+        self.run(|draft| draft.outbox(max)).map(|saved| saved.posts)
+    }
+
+    /// Tells what the hub answered to a post.
+    pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
+        self.posted_id(&post.group, post.id(), reply)
+    }
+
+    /// [`posted`](Self::posted), for whoever kept only the post's id.
+    pub fn posted_id(&mut self, group: &GroupId, id: PostId, reply: PostReply) -> Result<()> {
+        self.run(|draft| draft.posted(*group, id, reply)).map(|saved| saved.value)
+    }
+
+    /// Processes log entries, of any groups and in any order, in one transaction.
+    ///
+    /// A bad entry is an event or a count, never an error. What came twice is counted and skipped. Where a group's next
+    /// entry is missing, the rest of that group is left for later ([`EventKind::Gap`]).
+    pub fn receive(&mut self, entries: &[LogEntry]) -> Result<(Vec<Event>, Summary)> {
+        self.run(|draft| draft.receive(entries)).map(|saved| (saved.events, saved.value))
+    }
+
+    /// The events that are not acknowledged yet, oldest first, at most `max`.
+    pub fn inbox(&mut self, max: usize) -> Result<Vec<Event>> {
+        let counters = &self.memory()?.counters;
+        let range = counters.first_event..counters.next_event;
+        let mut events = Vec::new();
+        for id in range.take(max) {
+            let record =
+                self.store.load(&records::event(id))?.ok_or(Error::damaged("an event of the inbox is missing"))?;
+            let event = Event::from_bytes(&record).map_err(|error| {
+                Error::damaged("an event of the inbox is damaged, or from a newer version").caused_by(error)
+            })?;
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    /// Acknowledges every event up to and including this one: the app has taken them over, and they are deleted.
+    pub fn ack(&mut self, up_to: EventId) -> Result<()> {
+        self.run(|draft| draft.ack(up_to)).map(|saved| saved.value)
+    }
+
+    /// Answers an invitation.
+    pub fn answer(&mut self, group: &GroupId, answer: Answer) -> Result<()> {
+        self.run(|draft| draft.answer(*group, answer)).map(|saved| saved.value)
+    }
+
+    /// Deletes everything this device holds of a group. The others are told nothing; leave first.
+    pub fn forget(&mut self, group: &GroupId) -> Result<()> {
+        self.run(|draft| draft.forget(*group)).map(|saved| saved.value)
+    }
+
+    /// The groups this device holds.
+    pub fn groups(&mut self) -> Result<Vec<GroupId>> {
+        Ok(self.memory()?.groups.iter().copied().collect())
+    }
+
+    /// A group as it stands; `UnknownGroup` if there is none.
+    pub fn group(&mut self, group: &GroupId) -> Result<GroupView<'_>> {
+        self.memory()?;
+        let Some(memory) = &mut self.memory else { return Err(closed()) };
+        let session = memory.session(self.store.as_ref(), *group)?;
+        Ok(GroupView {
+            group: &session.group,
+            status: session.status,
+            queued: session.queue.len(),
+            next: session.cursor.next,
+        })
+    }
+
+    /// What to fetch from the hubs: for every group that is read, the mailbox and the first entry wanted.
+    pub fn subscriptions(&mut self) -> Result<Vec<Subscription>> {
+        let mut wanted = Vec::new();
+        for group in self.groups()? {
+            let view = self.group(&group)?;
+            if view.status.reads() {
+                wanted.push(Subscription { group, leaf: view.group.own_index(), next: view.next });
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Drafts an operation whose changes the app applies in a transaction of its own; see [`Staged`].
+    ///
+    /// If `f` fails, nothing happened.
+    pub fn stage<T>(&mut self, f: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<Staged<'_, T>> {
+        self.memory()?;
+        let Some(memory) = &mut self.memory else { return Err(closed()) };
+        let mut draft = Draft {
+            store: self.store.as_ref(),
+            environment: self.environment.as_mut(),
+            changes: ChangeSet::new(memory.version),
+            memory,
+            events: Vec::new(),
+            posts: Vec::new(),
+        };
+        match f(&mut draft) {
+            Ok(value) => {
+                let Draft { changes, events, posts, .. } = draft;
+                Ok(Staged::new(self, value, (changes, events, posts)))
+            }
+            Err(error) => {
+                self.doubt();
+                Err(error)
+            }
+        }
+    }
+
+    fn run<T>(&mut self, f: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<Saved<T>> {
+        self.stage(f)?.apply()
+    }
+
+    /// The memory, read again if it was in doubt.
+    fn memory(&mut self) -> Result<&mut Memory> {
+        if self.closed {
+            return Err(closed());
+        }
+        if self.memory.is_none() {
+            // An external signer that a failing store makes us lose is asked for again at the next open.
+            let signer = self.signer.take();
+            self.memory = Some(Memory::open(self.store.as_ref(), signer)?);
+        }
+        self.memory.as_mut().ok_or_else(closed)
+    }
+
+    /// Drops the memory: the store knows.
+    fn doubt(&mut self) {
+        if let Some(memory) = self.memory.take() {
+            self.signer = memory.device.into_signer();
+        }
+    }
+
+    fn close(&mut self) {
+        self.doubt();
+        self.closed = true;
+    }
+
+    fn advance(&mut self, version: u64) {
+        if let Some(memory) = &mut self.memory {
+            memory.version = version;
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// See [`Client::ack`].
+    pub fn ack(&mut self, up_to: EventId) -> Result<()> {
+        let counters = &self.memory.counters;
+        if up_to.0 >= counters.next_event {
+            return Err(Error::misuse("there is no such event to acknowledge yet"));
+        }
+        for id in counters.first_event..=up_to.0 {
+            self.changes.delete(records::event(id));
+        }
+        if up_to.0 >= counters.first_event {
+            self.memory.counters.first_event = up_to.0.saturating_add(1);
+            self.memory.save_counters(&mut self.changes);
+        }
+        Ok(())
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the client was closed by a storage failure: open it again")
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { store: _, environment: _, memory: _, signer: _, closed } = self;
+        f.debug_struct("Client").field("closed", closed).finish_non_exhaustive()
+    }
+}
+
+impl GroupView<'_> {
+    /// Where this device stands.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// What all members share: users, roles, devices, policy, info.
+    #[must_use]
+    pub const fn state(&self) -> &GroupState {
+        self.group.state()
+    }
+
+    /// This device's place.
+    #[must_use]
+    pub const fn own_index(&self) -> LeafIndex {
+        self.group.own_index()
+    }
+
+    /// 32 bytes that are equal for two members exactly if they hold the same group with the same history. Not secret.
+    #[must_use]
+    pub const fn authenticator(&self) -> &[u8; 32] {
+        self.group.authenticator()
+    }
+
+    /// A 32-byte secret that only the members of this epoch can derive, for another use such as a call.
+    #[must_use]
+    pub fn export(&self, label: &str, context: &[u8]) -> Secret<32> {
+        self.group.export(label, context)
+    }
+
+    /// How many messages and changes wait to be through the log.
+    #[must_use]
+    pub const fn queued(&self) -> usize {
+        self.queued
+    }
+
+    /// The sequence number of the next log entry wanted.
+    #[must_use]
+    pub const fn next_entry(&self) -> u64 {
+        self.next
+    }
+
+    /// The devices of one user.
+    pub fn devices(&self, user: &UserUri) -> impl Iterator<Item = DeviceId> {
+        self.group.state().leaves_of(user).map(|(_, leaf)| leaf.device())
+    }
+}

@@ -1,0 +1,309 @@
+//! The way in: log entries, in the log's order (`docs/protocol.md`, section 5.6 and 7.4).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::event::EventKind;
+use super::session::{Row, Session, Status};
+use super::stage::Draft;
+use crate::crypto::sign::Signature;
+use crate::envelope::EnvelopeFor;
+use crate::error::{ErrorKind, Result};
+use crate::group::{MessageContent, Said, leave_input, message_id};
+use crate::identity::UnverifiedKeyPackage;
+use crate::ids::{Generation, GroupId, LeafIndex, MessageId};
+use crate::log::{EntryBody, LogEntry};
+use crate::ratchet::{Frame, OwnFrame, Received as Decrypted};
+use crate::wire::Wire;
+
+/// Seconds within which the members take turns to commit another's leave.
+const LEAVE_DELAY: u64 = 30;
+
+/// What became of a batch of log entries, besides its events.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Our own messages that came back through the log in time to count: delivered.
+    pub echoes: Vec<MessageId>,
+    /// Entries seen before.
+    pub duplicates: u32,
+    /// Entries of groups that wait for an answer, or have stopped, or are not ours; fetch them again if that changes.
+    pub deferred: u32,
+}
+
+/// What one message entry comes to, found before anything changes.
+enum Sort<'a> {
+    Own(&'a [u8], Generation),
+    Other(&'a [u8]),
+    Foreign,
+    Void,
+}
+
+impl Draft<'_> {
+    /// See [`Client::receive`](super::Client::receive).
+    pub fn receive(&mut self, entries: &[LogEntry]) -> Result<Summary> {
+        let mut by_group: BTreeMap<GroupId, BTreeMap<u64, &LogEntry>> = BTreeMap::new();
+        let mut summary = Summary::default();
+        for entry in entries {
+            if by_group.entry(entry.group).or_default().insert(entry.seq, entry).is_some() {
+                summary.duplicates = summary.duplicates.saturating_add(1);
+            }
+        }
+        for (group, entries) in by_group {
+            let mut rest: Vec<&LogEntry> = entries.into_values().collect();
+            // A welcome comes before anything else of its group can be read.
+            if let Some(at) = rest.iter().position(|entry| matches!(entry.body, EntryBody::Welcome { .. })) {
+                if let Some(welcome) = rest.get(at) {
+                    if self.welcome(welcome)? {
+                        rest.drain(..=at);
+                    }
+                }
+            }
+            if self.memory.groups.contains(&group) {
+                self.with(group, |draft, session| draft.receive_in(session, &rest, &mut summary))?;
+            } else {
+                summary.deferred = summary.deferred.saturating_add(count(rest.len()));
+            }
+        }
+        Ok(summary)
+    }
+
+    fn receive_in(&mut self, session: &mut Session, entries: &[&LogEntry], summary: &mut Summary) -> Result<()> {
+        session.behind = false;
+        let first = session.cursor.next;
+        let mut void = 0;
+        let mut rest = entries;
+        while let Some((entry, after)) = rest.split_first() {
+            if !session.status.reads() {
+                summary.deferred = summary.deferred.saturating_add(count(rest.len()));
+                break;
+            }
+            if entry.seq < session.cursor.next {
+                summary.duplicates = summary.duplicates.saturating_add(1);
+                rest = after;
+                continue;
+            }
+            if entry.seq > session.cursor.next {
+                self.emit(session.id(), entry.seq, EventKind::Gap { expected: session.cursor.next });
+                break;
+            }
+            if let EntryBody::Message(_) = entry.body {
+                let run = message_run(rest, session.cursor.next);
+                let (messages, after) = rest.split_at(run.min(rest.len()));
+                void += self.messages(session, messages, summary)?;
+                rest = after;
+                continue;
+            }
+            match &entry.body {
+                EntryBody::Commit { header, stanza, body } => {
+                    void += u32::from(!self.commit_entry(session, entry.seq, (header, stanza.as_deref(), body))?);
+                    session.cursor.last_commit = entry.seq;
+                }
+                EntryBody::Request(request) => void += u32::from(!self.request(session, entry.seq, request.as_ref())),
+                EntryBody::Welcome { .. } => {
+                    void += 1;
+                    session.cursor.last_commit = entry.seq;
+                }
+                EntryBody::Message(_) => {}
+            }
+            session.cursor.next = entry.seq.saturating_add(1);
+            rest = after;
+        }
+        if void > 0 {
+            self.emit(session.id(), session.cursor.next.saturating_sub(1), EventKind::Void { entries: void });
+        }
+        if session.cursor.next != first && self.memory.groups.contains(&session.id()) {
+            session.save_cursor(&mut self.changes);
+        }
+        Ok(())
+    }
+
+    /// A run of messages within one epoch, their signatures verified together; how many were void.
+    fn messages(&mut self, session: &mut Session, run: &[&LogEntry], summary: &mut Summary) -> Result<u32> {
+        let sorted: Vec<(u64, Sort<'_>)> = run.iter().map(|entry| (entry.seq, sort(session, entry))).collect();
+        let frames: Vec<&[u8]> = sorted
+            .iter()
+            .filter_map(|(_, sort)| if let Sort::Other(frame) = sort { Some(*frame) } else { None })
+            .collect();
+        let mut decrypted = session.chains.decrypt_batch(&session.group.secrets.context, &frames).into_iter();
+        self.save_steps(session, decrypted.as_slice());
+
+        let mut void = 0;
+        for (seq, sort) in sorted {
+            let counts = match sort {
+                Sort::Own(frame, generation) => self.own_message(session, seq, (frame, generation), summary)?,
+                Sort::Other(_) => match decrypted.next() {
+                    Some(Ok(message)) => self.message(session, seq, message),
+                    Some(Err(error)) if error.kind() == ErrorKind::Duplicate => {
+                        summary.duplicates = summary.duplicates.saturating_add(1);
+                        true
+                    }
+                    _ => false,
+                },
+                Sort::Foreign => {
+                    self.emit(session.id(), seq, EventKind::ForkSuspected);
+                    false
+                }
+                Sort::Void => false,
+            };
+            void += u32::from(!counts);
+            session.cursor.next = seq.saturating_add(1);
+            if !session.status.reads() {
+                break;
+            }
+        }
+        Ok(void)
+    }
+
+    fn save_steps(&mut self, session: &mut Session, decrypted: &[Result<Decrypted>]) {
+        let (mut moved, mut late) = (BTreeSet::new(), BTreeSet::new());
+        for message in decrypted.iter().flatten() {
+            moved.insert(message.leaf);
+            late.extend(message.step.skipped.clone().map(|generation| (message.leaf, Generation(generation))));
+            if message.step.took_skipped {
+                late.insert((message.leaf, message.generation));
+            }
+            for (leaf, generation) in &message.step.evicted {
+                moved.insert(*leaf);
+                late.insert((*leaf, *generation));
+            }
+        }
+        session.save_chains(&moved, &late, &mut self.changes);
+    }
+
+    /// A member's message, authenticated. Whether it counts.
+    fn message(&mut self, session: &mut Session, seq: u64, message: Decrypted) -> bool {
+        if session.cursor.unsettled {
+            session.settle(&mut self.changes);
+        }
+        let state = &session.group.state;
+        let Ok((leaf, user)) = state.member(message.leaf) else { return false };
+        let Ok(content) = MessageContent::decode(&message.content) else { return false };
+        match content.said {
+            Said::App(_) if user.role < state.policy.post => false,
+            Said::App(bytes) => {
+                let id = message_id(session.id(), leaf.user(), leaf.device(), &message.content);
+                let what = EventKind::Message { id, user: leaf.user().clone(), device: leaf.device(), content: bytes };
+                if session.status == Status::Active {
+                    self.emit(session.id(), seq, what);
+                }
+                true
+            }
+            Said::Leave(signature) => self.take_up_leave(session, message.leaf, signature),
+        }
+    }
+
+    /// Another member wants out: whoever holds the wish longest commits it.
+    fn take_up_leave(&mut self, session: &mut Session, leaf: LeafIndex, signature: Signature) -> bool {
+        let Ok((leaving, _)) = session.group.state.member(leaf) else { return false };
+        if leaving.signature_key().verify(&leave_input(session.id(), leaf), &signature).is_err() {
+            return false;
+        }
+        let own_user = session.group.own_leaf().is_ok_and(|own| own.user() == leaving.user());
+        let queued = session.queue.values().any(|row| matches!(row, Row::TakeOut { leaf: l, .. } if *l == leaf));
+        if session.status == Status::Active && !own_user && !queued {
+            let mut byte = [0];
+            self.environment.rng().fill_bytes(&mut byte);
+            let delay = u64::from(byte[0]) % LEAVE_DELAY;
+            let not_before = self.environment.now().after(delay);
+            session.push_row(Row::TakeOut { leaf, signature, not_before }, &mut self.changes);
+        }
+        true
+    }
+
+    /// A frame under our own leaf: our echo, or a sign that someone else holds our keys.
+    fn own_message(
+        &mut self,
+        session: &mut Session,
+        seq: u64,
+        (frame, generation): (&[u8], Generation),
+        summary: &mut Summary,
+    ) -> Result<bool> {
+        let sent = session.queue.iter().find_map(|(number, row)| match row {
+            Row::Message { sealed: Some(sealed), id, echoed, .. } if sealed.generation == generation => {
+                Some((*number, *id, *echoed, sealed.frame == frame))
+            }
+            _ => None,
+        });
+        if let Some((number, id, echoed, same)) = sent {
+            if !same {
+                self.emit(session.id(), seq, EventKind::CloneSuspected);
+                return Ok(false);
+            }
+            if echoed {
+                summary.duplicates = summary.duplicates.saturating_add(1);
+            } else {
+                summary.echoes.push(id);
+                self.echo(session, number);
+            }
+            return Ok(true);
+        }
+        let Some(chain) = &session.sending else { return Ok(false) };
+        match chain.examine(&session.group.secrets.context, frame) {
+            Ok(OwnFrame::Future(_)) => {
+                self.emit(session.id(), seq, EventKind::RolledBack);
+                session.stop(Status::RolledBack, &mut self.changes);
+                Ok(true)
+            }
+            // Sent and echoed earlier in this epoch, and now repeated; its keys are gone, so no more can be told.
+            Ok(OwnFrame::Past(_)) => {
+                summary.duplicates = summary.duplicates.saturating_add(1);
+                Ok(true)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// A message of ours is in the log. Unless it may be void for the others, it is done.
+    fn echo(&mut self, session: &mut Session, number: u64) {
+        if session.cursor.unsettled {
+            if let Some(Row::Message { echoed, .. }) = session.queue.get_mut(&number) {
+                *echoed = true;
+            }
+            session.save_row(number, &mut self.changes);
+        } else {
+            session.drop_row(number, &mut self.changes);
+        }
+    }
+
+    /// Another device asks to be readmitted. Whether the request is authentic, as far as we can read it.
+    fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> bool {
+        let Some(request) = request else { return true };
+        let Ok(request) = session.group.open_request(request, self.environment.now()) else { return false };
+        let Ok(package) = UnverifiedKeyPackage::try_from(&request.package) else { return false };
+        let leaf = request.package.leaf();
+        let what =
+            EventKind::RejoinRequested { user: leaf.user().clone(), device: leaf.device(), package: Box::new(package) };
+        self.emit(session.id(), seq, what);
+        true
+    }
+}
+
+/// How many of the first entries are messages without a gap.
+fn message_run(entries: &[&LogEntry], next: u64) -> usize {
+    let expected = next..;
+    entries
+        .iter()
+        .zip(expected)
+        .take_while(|(entry, seq)| entry.seq == *seq && matches!(entry.body, EntryBody::Message(_)))
+        .count()
+}
+
+fn sort<'a>(session: &Session, entry: &'a LogEntry) -> Sort<'a> {
+    let EntryBody::Message(bytes) = &entry.body else { return Sort::Void };
+    let context = &session.group.secrets.context;
+    let Ok(frame) = Frame::parse(bytes) else { return Sort::Void };
+    if !frame.is_for(context) {
+        return Sort::Void;
+    }
+    let (leaf, generation) = frame.unmask(context);
+    if leaf == session.group.own {
+        Sort::Own(bytes, generation)
+    } else if session.group.state.leaves.contains_key(&leaf) {
+        Sort::Other(bytes)
+    } else {
+        Sort::Foreign
+    }
+}
+
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,268 @@
+//! The way out: queue, encrypt, post (`docs/protocol.md`, section 7.3).
+
+use super::change::Change;
+use super::event::{EventKind, IntentId};
+use super::session::{Pending, Row, Sealed, Session, Status};
+use super::stage::Draft;
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{MessageContent, NewCommit, Proposal, Said, entry_hash, leave_input, message_id, seal_request};
+use crate::ids::{GroupId, MessageId};
+use crate::limits;
+use crate::log::{Post, PostBody, PostId, PostReply, post_id};
+use crate::wire::Wire;
+
+impl Draft<'_> {
+    /// See [`Client::send`](super::Client::send).
+    pub fn send(&mut self, group: GroupId, content: &[u8]) -> Result<MessageId> {
+        self.with(group, |draft, session| {
+            require(session, Status::Active)?;
+            let (_, user) = session.group.state.member(session.group.own)?;
+            if user.role < session.group.state.policy.post {
+                return Err(Error::not_allowed("your role may not post in this group"));
+            }
+            draft.queue_message(session, Said::App(content.to_vec()))
+        })
+    }
+
+    /// See [`Client::change`](super::Client::change).
+    pub fn change(&mut self, group: GroupId, change: Change) -> Result<IntentId> {
+        self.with(group, |draft, session| {
+            let row = match change {
+                Change::Rejoin => return draft.ask_to_rejoin(session),
+                Change::Leave => {
+                    require(session, Status::Active)?;
+                    return draft.leave(session);
+                }
+                change => {
+                    require(session, Status::Active)?;
+                    let (proposals, _) =
+                        change.proposals(&session.group.state, session.group.own, draft.environment.now())?;
+                    if proposals.len() > limits::PROPOSALS {
+                        return Err(Error::limit("one change makes at most 10,000 proposals"));
+                    }
+                    Row::Change(change)
+                }
+            };
+            Ok(IntentId(session.push_row(row, &mut draft.changes)))
+        })
+    }
+
+    /// Queues the message that asks the others to take us out; from now on nothing else is sent.
+    pub(super) fn leave(&mut self, session: &mut Session) -> Result<IntentId> {
+        let state = &session.group.state;
+        let (own, _) = state.member(session.group.own)?;
+        if state.users.len() == 1 {
+            return Err(Error::misuse("you are alone in this group: forget it"));
+        }
+        let owners = state.users.values().filter(|user| user.role == crate::group::Role::Owner).count();
+        let sole_owner = owners == 1 && state.user(own.user()).is_some_and(|u| u.role == crate::group::Role::Owner);
+        if sole_owner {
+            return Err(Error::not_allowed("a group keeps at least one owner: give another member that role first"));
+        }
+        let signature = session.group.signing.sign(&leave_input(session.id(), session.group.own));
+        self.queue_message(session, Said::Leave(signature))?;
+        session.status = Status::Leaving;
+        session.save_group(&mut self.changes);
+        Ok(IntentId(session.cursor.next_row.saturating_sub(1)))
+    }
+
+    fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
+        let content = MessageContent::new(said, self.environment.rng()).encode();
+        if content.len() > limits::MESSAGE_CONTENT {
+            return Err(Error::limit("a message is at most 64 KiB less 32 bytes: attach what is longer"));
+        }
+        let own = session.group.own_leaf()?;
+        let id = message_id(session.id(), own.user(), own.device(), &content);
+        let row = Row::Message { content, id, sealed: None, echoed: false };
+        session.push_row(row, &mut self.changes);
+        Ok(id)
+    }
+
+    fn ask_to_rejoin(&mut self, session: &mut Session) -> Result<IntentId> {
+        if !matches!(session.status, Status::Excluded | Status::RolledBack | Status::Removed) {
+            return Err(Error::misuse("this device is not excluded from the group"));
+        }
+        let package = self.new_package(false)?;
+        let device = &self.memory.device;
+        let (state, own) = (&session.group.state, session.group.own);
+        let request = seal_request(state, own, &package, device.signer(), self.environment.rng())?;
+        Ok(IntentId(session.push_row(Row::Request(request), &mut self.changes)))
+    }
+
+    /// See [`Client::outbox`](super::Client::outbox). The posts are handed out once the draft is durable.
+    pub fn outbox(&mut self, max: usize) -> Result<()> {
+        let groups: Vec<GroupId> = self.memory.groups.iter().copied().collect();
+        for group in groups {
+            if self.posts.len() >= max {
+                break;
+            }
+            self.with(group, |draft, session| draft.drain(session, max))?;
+        }
+        Ok(())
+    }
+
+    /// Posts a group's rows in order. A commit is the last: what follows it waits for the new epoch.
+    fn drain(&mut self, session: &mut Session, max: usize) -> Result<()> {
+        let numbers: Vec<u64> = session.queue.keys().copied().collect();
+        let mut sealed_any = false;
+        for number in numbers {
+            if self.posts.len() >= max {
+                break;
+            }
+            let Some(row) = session.queue.get(&number) else { continue };
+            match row {
+                Row::Create => {
+                    let domain = self.memory.device.identity().user().domain().clone();
+                    self.post(session, number, PostBody::Create { leaf: session.group.own, domain });
+                }
+                Row::Request(request) => {
+                    let body = PostBody::Request(request.clone());
+                    self.post(session, number, body);
+                }
+                _ if !session.status.reads() || session.behind => {}
+                Row::Message { .. } => {
+                    sealed_any |= self.seal(session, number)?;
+                    if let Some(Row::Message { sealed: Some(Sealed { frame, .. }), .. }) = session.queue.get(&number) {
+                        self.post(session, number, PostBody::Message(frame.clone()));
+                    }
+                }
+                Row::TakeOut { not_before, .. } if *not_before > self.environment.now() => {}
+                Row::Change(_) | Row::TakeOut { .. } => {
+                    if self.commit(session, number)? {
+                        break;
+                    }
+                }
+            }
+        }
+        if sealed_any {
+            session.save_sending(&mut self.changes);
+        }
+        Ok(())
+    }
+
+    fn post(&mut self, session: &Session, number: u64, body: PostBody) {
+        if !session.accepted.contains(&number) {
+            self.posts.push(Post { group: session.id(), after: session.cursor.last_commit, body });
+        }
+    }
+
+    /// Encrypts a row in this epoch unless it is already; whether it did.
+    fn seal(&mut self, session: &mut Session, number: u64) -> Result<bool> {
+        let Some(Row::Message { content, sealed: sealed @ None, .. }) = session.queue.get_mut(&number) else {
+            return Ok(false);
+        };
+        let Some(chain) = session.sending.take() else {
+            return Err(Error::misuse("this group has stopped"));
+        };
+        let generation = chain.generation();
+        let context = session.group.context();
+        let (frame, next) = chain.encrypt(context, content, self.environment.rng()).map_err(|(error, _)| error)?;
+        *sealed = Some(Sealed { generation, frame });
+        session.sending = Some(next);
+        session.save_row(number, &mut self.changes);
+        Ok(true)
+    }
+
+    /// Makes the commit of a row, or posts the pending one again; whether the rows behind it wait.
+    fn commit(&mut self, session: &mut Session, number: u64) -> Result<bool> {
+        if let Some(pending) = &session.pending {
+            let (row, body) = (pending.row, pending.body.clone());
+            self.post(session, row, body);
+            return Ok(true);
+        }
+        let made = match self.make_commit(session, number) {
+            Ok(made) => made,
+            Err(error) if error.kind() == ErrorKind::Misuse || error.kind() == ErrorKind::Storage => return Err(error),
+            Err(error) => {
+                let own = matches!(session.queue.get(&number), Some(Row::Change(_)));
+                session.drop_row(number, &mut self.changes);
+                session.save_cursor(&mut self.changes);
+                if own {
+                    let what = EventKind::IntentDropped { intent: IntentId(number), why: error.kind() };
+                    self.emit(session.id(), session.cursor.next, what);
+                }
+                return Ok(false);
+            }
+        };
+        let NewCommit { envelope, welcome, fresh } = made;
+        let entry = entry_hash(envelope.header().bytes(), envelope.body());
+        let body = PostBody::Commit { commit: envelope, welcome };
+        self.post(session, number, body.clone());
+        session.set_pending(Some(Pending { row: number, entry, fresh, body }), &mut self.changes);
+        Ok(true)
+    }
+
+    fn make_commit(&mut self, session: &Session, number: u64) -> Result<NewCommit> {
+        let now = self.environment.now();
+        let group = &session.group;
+        let (proposals, init_keys) = match session.queue.get(&number) {
+            Some(Row::Change(change)) => change.proposals(&group.state, group.own, now)?,
+            Some(Row::TakeOut { leaf, signature, .. }) => {
+                (vec![Proposal::Leave { leaf: *leaf, signature: *signature }], Default::default())
+            }
+            _ => return Err(Error::misuse("this row is not a commit")),
+        };
+        group.commit(proposals, &init_keys, now, self.memory.device.actor(), self.environment.rng())
+    }
+
+    /// See [`Client::posted`](super::Client::posted).
+    pub fn posted(&mut self, group: GroupId, id: PostId, reply: PostReply) -> Result<()> {
+        self.with(group, |draft, session| {
+            let Some(number) = find(session, id, draft.memory.device.identity().user().domain()) else {
+                return Ok(());
+            };
+            match reply {
+                PostReply::Accepted => match session.queue.get(&number) {
+                    Some(Row::Create | Row::Request(_)) => {
+                        session.drop_row(number, &mut draft.changes);
+                        session.save_cursor(&mut draft.changes);
+                    }
+                    _ => {
+                        session.accepted.insert(number);
+                    }
+                },
+                PostReply::Behind => session.behind = true,
+                PostReply::Refused => draft.refused(session, number),
+            }
+            Ok(())
+        })
+    }
+
+    fn refused(&mut self, session: &mut Session, number: u64) {
+        if session.pending.as_ref().is_some_and(|pending| pending.row == number) {
+            session.set_pending(None, &mut self.changes);
+        }
+        session.drop_row(number, &mut self.changes);
+        session.save_cursor(&mut self.changes);
+        let what = EventKind::IntentDropped { intent: IntentId(number), why: ErrorKind::NotAllowed };
+        self.emit(session.id(), session.cursor.next, what);
+    }
+}
+
+/// The row a post was made of.
+fn find(session: &Session, id: PostId, domain: &crate::identity::AppDomain) -> Option<u64> {
+    let group = session.id();
+    if let Some(pending) = &session.pending {
+        if post_id(group, &pending.body) == id {
+            return Some(pending.row);
+        }
+    }
+    let body = |row: &Row| match row {
+        Row::Create => Some(PostBody::Create { leaf: session.group.own, domain: domain.clone() }),
+        Row::Message { sealed: Some(sealed), .. } => Some(PostBody::Message(sealed.frame.clone())),
+        Row::Request(request) => Some(PostBody::Request(request.clone())),
+        Row::Message { .. } | Row::Change(_) | Row::TakeOut { .. } => None,
+    };
+    session.queue.iter().find(|(_, row)| body(row).is_some_and(|body| post_id(group, &body) == id)).map(|(n, _)| *n)
+}
+
+fn require(session: &Session, status: Status) -> Result<()> {
+    if session.status == status {
+        return Ok(());
+    }
+    Err(match session.status {
+        Status::Invited => Error::misuse("answer the invitation first"),
+        Status::Leaving => Error::misuse("this device is leaving the group"),
+        _ => Error::new(ErrorKind::NotMember, "this device is out of the group: rejoin or forget it"),
+    })
+}

@@ -1,0 +1,163 @@
+//! One operation: drafted in memory, applied to the store at once, and only then anything leaves
+//! (`docs/protocol.md`, section 7.1).
+
+use core::fmt;
+
+use super::Client;
+use super::device::Environment;
+use super::event::{Event, EventId, EventKind};
+use super::memory::Memory;
+use super::records;
+use super::session::Session;
+use crate::error::Result;
+use crate::ids::GroupId;
+use crate::log::Post;
+use crate::store::{ChangeSet, RecordKey, Store};
+
+/// An operation being drafted. Its methods are those of [`Client`]; several of them make one transaction.
+pub struct Draft<'c> {
+    pub(super) store: &'c dyn Store,
+    pub(super) environment: &'c mut dyn Environment,
+    pub(super) memory: &'c mut Memory,
+    pub(super) changes: ChangeSet,
+    pub(super) events: Vec<Event>,
+    pub(super) posts: Vec<Post>,
+}
+
+impl Draft<'_> {
+    /// Runs `f` on a group's session. It is out of the memory meanwhile, and stays out if `f` fails.
+    pub(super) fn with<T>(
+        &mut self,
+        group: GroupId,
+        f: impl FnOnce(&mut Self, &mut Session) -> Result<T>,
+    ) -> Result<T> {
+        self.memory.session(self.store, group)?;
+        let Some(mut session) = self.memory.sessions.remove(&group) else {
+            return Err(crate::Error::misuse("a group is used twice at once"));
+        };
+        let value = f(self, &mut session)?;
+        if self.memory.groups.contains(&group) {
+            self.memory.sessions.insert(group, session);
+        }
+        Ok(value)
+    }
+
+    /// Writes an event to the inbox.
+    pub(super) fn emit(&mut self, group: GroupId, seq: u64, what: EventKind) {
+        let id = self.memory.counters.next_event;
+        self.memory.counters.next_event = id.saturating_add(1);
+        let event = Event { id: EventId(id), group, seq, what };
+        self.changes.put(records::event(id), event.to_bytes());
+        self.memory.save_counters(&mut self.changes);
+        self.events.push(event);
+    }
+
+    /// A record as this draft sees it.
+    pub(super) fn load(&self, key: &RecordKey) -> Result<Option<Vec<u8>>> {
+        match self.changes.get(key) {
+            Some(changed) => Ok(changed.map(<[u8]>::to_vec)),
+            None => Ok(self.store.load(key)?),
+        }
+    }
+}
+
+impl fmt::Debug for Draft<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft").field("records", &self.changes.len()).finish_non_exhaustive()
+    }
+}
+
+/// An operation whose changes are ready for the app's own transaction.
+///
+/// Write [`changes`](Self::changes), and what the app makes of [`events`](Self::events), in one transaction; then call
+/// [`saved`](Self::saved) if it committed, and [`unknown`](Self::unknown) if committing failed. Dropping it instead
+/// means that it was not committed: the client reads its store again before the next call.
+#[must_use = "the changes are not applied yet"]
+pub struct Staged<'c, T> {
+    client: &'c mut Client,
+    changes: ChangeSet,
+    events: Vec<Event>,
+    posts: Vec<Post>,
+    value: Option<T>,
+}
+
+/// What an operation gives once it is durable.
+#[derive(Debug)]
+pub struct Saved<T> {
+    /// What the closure returned.
+    pub value: T,
+    /// What to post, if the outbox was drained.
+    pub posts: Vec<Post>,
+    /// What happened.
+    pub events: Vec<Event>,
+}
+
+impl<'c, T> Staged<'c, T> {
+    pub(super) fn new(
+        client: &'c mut Client,
+        value: T,
+        (changes, events, posts): (ChangeSet, Vec<Event>, Vec<Post>),
+    ) -> Self {
+        Self { client, changes, events, posts, value: Some(value) }
+    }
+
+    /// What to write, wholly or not at all; see [`ChangeSet`] for how.
+    #[must_use]
+    pub const fn changes(&self) -> &ChangeSet {
+        &self.changes
+    }
+
+    /// What happened, to be written along with the changes.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Applies the changes to the client's own store.
+    ///
+    /// Fails with `Storage` if the store does, which closes the client: the outcome is unknown until it is opened
+    /// again.
+    pub fn apply(self) -> Result<Saved<T>> {
+        if self.changes.is_empty() {
+            return self.finish(false);
+        }
+        if let Err(error) = self.client.store.apply(&self.changes) {
+            self.client.close();
+            return Err(error.into());
+        }
+        self.finish(true)
+    }
+
+    /// The app's transaction has committed; an operation that changed nothing needed none.
+    pub fn saved(self) -> Result<Saved<T>> {
+        let written = !self.changes.is_empty();
+        self.finish(written)
+    }
+
+    /// The app cannot tell whether its transaction committed. The client is closed; open it again.
+    pub fn unknown(self) {
+        self.client.close();
+    }
+
+    fn finish(mut self, written: bool) -> Result<Saved<T>> {
+        let value = self.value.take().ok_or(crate::Error::misuse("an operation is finished once"))?;
+        if written {
+            self.client.advance(self.changes.next());
+        }
+        Ok(Saved { value, posts: core::mem::take(&mut self.posts), events: core::mem::take(&mut self.events) })
+    }
+}
+
+impl<T> Drop for Staged<'_, T> {
+    fn drop(&mut self) {
+        if self.value.is_some() {
+            self.client.doubt();
+        }
+    }
+}
+
+impl<T> fmt::Debug for Staged<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staged").field("records", &self.changes.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! What a group message holds, and its id (`docs/protocol.md`, section 6.4).
+
+use crate::crypto::kdf;
+use crate::crypto::sign::Signature;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::UserUri;
+use crate::ids::{DeviceId, GroupId, MessageId};
+use crate::labels;
+use crate::limits;
+use crate::wire::{Reader, Wire, Writer};
+
+/// The content of a message: a random nonce, so that equal texts are different messages, and what is said.
+///
+/// Encoded once, when it is queued; every encryption of it, in whichever epoch, carries the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MessageContent {
+    pub(crate) nonce: [u8; 16],
+    pub(crate) said: Said,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// The app's bytes.
+    App(Vec<u8>),
+    /// The sender leaves; the signature is what a commit needs to take it out.
+    Leave(Signature),
+}
+
+impl MessageContent {
+    pub(crate) fn new(said: Said, rng: &mut dyn rand::CryptoRng) -> Self {
+        let mut nonce = [0; 16];
+        rng.fill_bytes(&mut nonce);
+        Self { nonce, said }
+    }
+}
+
+/// Equal for all members, stable across re-encryption, whatever a hub does to the bytes.
+pub(crate) fn message_id(group: GroupId, user: &UserUri, device: DeviceId, content: &[u8]) -> MessageId {
+    MessageId(kdf::hash(labels::HASH_MESSAGE_ID, 4, |w| {
+        w.item(&group).item(user).item(&device).bytes(content);
+    }))
+}
+
+impl Wire for MessageContent {
+    fn write(&self, w: &mut Writer) {
+        w.array(3).bytes(&self.nonce);
+        match &self.said {
+            Said::App(bytes) => w.uint(0).bytes(bytes),
+            Said::Leave(signature) => w.uint(1).item(signature),
+        };
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        r.array(3)?;
+        let nonce = r.fixed()?;
+        let said = match r.u8()? {
+            0 => Said::App(r.bytes(limits::MESSAGE_CONTENT)?.to_vec()),
+            1 => Said::Leave(r.item()?),
+            _ => return Err(Error::new(ErrorKind::Unsupported, "a kind of message this version does not know")),
+        };
+        Ok(Self { nonce, said })
+    }
+}

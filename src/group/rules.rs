@@ -1,0 +1,355 @@
+//! Which commits are valid: a pure function of the state and the commit's bytes (`docs/protocol.md`, section 5.3).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::commit::{CommitBody, Mailboxes};
+use super::effect::Effect;
+use super::policy::Role;
+use super::proposal::{Proposal, leave_input, list_hash};
+use super::state::{GroupState, User};
+use crate::crypto::kdf::Hash;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{Leaf, Source, UnverifiedLeaf, UserUri, verify_all};
+use crate::ids::{DeviceId, Epoch, LeafIndex, Timestamp};
+use crate::limits;
+
+/// The state after a commit, before its transcript hash is known.
+pub(crate) struct Applied {
+    pub(crate) next: GroupState,
+    pub(crate) changes: Vec<Effect>,
+    /// Leaves that this commit added, which its welcome and not its envelope is for.
+    pub(crate) added: Vec<LeafIndex>,
+    /// New indices of readmitted devices, each with the one it had.
+    pub(crate) replaced: Vec<(LeafIndex, LeafIndex)>,
+    pub(crate) mailboxes: Mailboxes,
+}
+
+/// A commit being applied: what is known, and what is gathered on the way.
+struct Pass<'a> {
+    state: &'a GroupState,
+    committer: &'a Arc<Leaf>,
+    role: Role,
+    next: GroupState,
+    changes: Vec<Effect>,
+    /// Leaves to be verified, each with where it goes, in one batch at the end.
+    new: Vec<(LeafIndex, UnverifiedLeaf, Option<Arc<Leaf>>)>,
+    removed: BTreeSet<LeafIndex>,
+    replaced: Vec<(LeafIndex, LeafIndex)>,
+    /// The devices of every user, gathered when the first new one comes.
+    devices: Option<BTreeMap<UserUri, BTreeSet<DeviceId>>>,
+}
+
+/// Applies a commit by the leaf `by` to `state`.
+///
+/// Cheap rules come first; all chains of trust of new leaves are then verified in one batch.
+pub(crate) fn apply(state: &GroupState, by: LeafIndex, time: Timestamp, body: &CommitBody) -> Result<Applied> {
+    let (committer, user) = state.member(by)?;
+    if time < state.time {
+        return Err(Error::not_allowed("a commit goes back in time"));
+    }
+    if body.parent != state.transcript {
+        return Err(Error::not_allowed("a commit follows another history"));
+    }
+    check_order(&body.proposals)?;
+
+    let mut next = state.clone();
+    next.epoch = Epoch(state.epoch.0.saturating_add(1));
+    next.time = time;
+    let mut pass = Pass {
+        state,
+        committer,
+        role: user.role,
+        next,
+        changes: Vec::new(),
+        new: Vec::new(),
+        removed: BTreeSet::new(),
+        replaced: Vec::new(),
+        devices: None,
+    };
+    for proposal in &body.proposals {
+        pass.propose(proposal)?;
+    }
+    pass.refresh(by, body)?;
+    pass.finish()
+}
+
+fn check_order(proposals: &[Proposal]) -> Result<()> {
+    let orders: Vec<_> = proposals.iter().map(Proposal::order).collect();
+    if orders.is_sorted_by(|a, b| a < b) {
+        Ok(())
+    } else {
+        Err(Error::malformed("a commit's proposals are out of order or repeated"))
+    }
+}
+
+impl Pass<'_> {
+    fn propose(&mut self, proposal: &Proposal) -> Result<()> {
+        match proposal {
+            Proposal::Policy(policy) => {
+                self.need(self.state.policy.policy)?;
+                self.next.policy = policy.clone();
+                self.changes.push(Effect::Policy(policy.clone()));
+                Ok(())
+            }
+            Proposal::Info(info) => {
+                self.need(self.state.policy.info)?;
+                self.next.info = info.clone();
+                self.changes.push(Effect::Info(info.clone()));
+                Ok(())
+            }
+            Proposal::Leave { leaf, signature } => {
+                let (leaving, _) = self.next.member(*leaf)?;
+                let leaving = Arc::clone(leaving);
+                self.not_self(leaving.user())?;
+                leaving.signature_key().verify(&leave_input(self.state.group, *leaf), signature)?;
+                self.take_out(leaving.user());
+                self.changes.push(Effect::Left(leaving.user().clone()));
+                Ok(())
+            }
+            Proposal::Remove(user) => self.remove(user),
+            Proposal::RemoveDevice(leaf) => self.remove_device(*leaf),
+            Proposal::Replace { leaf, with } => self.replace(*leaf, with),
+            Proposal::Add(leaf) => self.add(leaf),
+            Proposal::Role { user, role } => self.set_role(user, *role),
+        }
+    }
+
+    fn remove(&mut self, user: &UserUri) -> Result<()> {
+        self.need(self.state.policy.remove)?;
+        self.not_self(user)?;
+        let entry = self.next.users.get(user).ok_or_else(not_member)?;
+        self.need_above(entry.role)?;
+        let identity = entry.identity.clone();
+        self.take_out(user);
+        self.next.barred.retain(|barred| *barred != identity);
+        self.next.barred.push(identity);
+        if self.next.barred.len() > limits::BARRED {
+            self.next.barred.remove(0);
+        }
+        self.changes.push(Effect::Removed(user.clone()));
+        Ok(())
+    }
+
+    fn remove_device(&mut self, index: LeafIndex) -> Result<()> {
+        let leaf = Arc::clone(self.next.member(index)?.0);
+        if leaf.user() != self.committer.user() || leaf.device() == self.committer.device() {
+            return Err(Error::not_allowed(
+                "a user takes out single devices only of their own, and not the one in use",
+            ));
+        }
+        self.drop_leaf(index);
+        if let Some(user) = self.next.users.get_mut(leaf.user()) {
+            user.least_serial = user.least_serial.max(leaf.serial().saturating_add(1));
+        }
+        self.changes.push(Effect::DeviceRemoved(leaf.user().clone(), leaf.device()));
+        Ok(())
+    }
+
+    fn replace(&mut self, index: LeafIndex, with: &UnverifiedLeaf) -> Result<()> {
+        self.need(Role::Member)?;
+        let old = Arc::clone(self.next.member(index)?.0);
+        let claims = with.claims();
+        let same = claims.user() == old.user()
+            && claims.identity_key() == old.identity_key()
+            && claims.device() == old.device()
+            && claims.serial() >= old.serial();
+        if !same || old.device() == self.committer.device() && old.user() == self.committer.user() {
+            return Err(Error::not_allowed(
+                "a leaf is replaced only by another of the same device, through another member",
+            ));
+        }
+        self.drop_leaf(index);
+        self.replaced.push((self.next.next_leaf, index));
+        self.introduce(with)?;
+        self.changes.push(Effect::Rejoined(old.user().clone(), old.device()));
+        Ok(())
+    }
+
+    fn add(&mut self, leaf: &UnverifiedLeaf) -> Result<()> {
+        let claims = leaf.claims();
+        let (user, identity) = (claims.user(), claims.identity_key());
+        if let Some(entry) = self.next.users.get(user) {
+            if user != self.committer.user() {
+                self.need(self.state.policy.add)?;
+            }
+            if entry.identity != *identity || claims.serial() < entry.least_serial {
+                return Err(Error::not_allowed("a user's further device has the same identity and is not revoked"));
+            }
+            self.changes.push(Effect::DeviceAdded(user.clone(), claims.device()));
+        } else {
+            self.need(self.state.policy.add)?;
+            if self.next.barred.contains(identity) {
+                self.need(Role::Admin)?;
+                if self.state.users.get(user).is_some() {
+                    return Err(Error::not_allowed("one commit does not remove and add the same user"));
+                }
+                self.next.barred.retain(|barred| barred != identity);
+            }
+            let entry = User { identity: identity.clone(), role: Role::Member, least_serial: 0 };
+            self.next.users.insert(user.clone(), entry);
+            self.changes.push(Effect::Added(user.clone(), claims.device()));
+        }
+        self.introduce(leaf)
+    }
+
+    fn set_role(&mut self, user: &UserUri, role: Role) -> Result<()> {
+        self.need(Role::Admin)?;
+        if role > self.role {
+            return Err(Error::not_allowed("nobody gives a role above their own"));
+        }
+        let current = self.next.users.get(user).ok_or_else(not_member)?.role;
+        if user != self.committer.user() {
+            self.need_above(current)?;
+        }
+        if let Some(entry) = self.next.users.get_mut(user) {
+            entry.role = role;
+        }
+        self.changes.push(Effect::Role(user.clone(), role));
+        Ok(())
+    }
+
+    /// The committer's own fresh leaf, which is bound to this place in the history and to these proposals.
+    fn refresh(&mut self, by: LeafIndex, body: &CommitBody) -> Result<()> {
+        let (claims, old) = (body.leaf.claims(), self.committer);
+        let hashes: Vec<Hash> = body.proposals.iter().map(Proposal::hash).collect();
+        let bound = Source::Commit {
+            group: self.state.group,
+            leaf: by,
+            parent: self.state.transcript,
+            proposals: list_hash(&hashes),
+        };
+        if *claims.source() != bound {
+            return Err(Error::unauthentic());
+        }
+        if claims.user() != old.user() || claims.identity_key() != old.identity_key() || claims.device() != old.device()
+        {
+            return Err(Error::not_allowed("a committer's fresh leaf is another device's"));
+        }
+        if body.proposals.is_empty() {
+            self.changes.push(Effect::Healed(old.user().clone(), old.device()));
+        }
+        self.new.push((by, body.leaf.clone(), Some(Arc::clone(old))));
+        Ok(())
+    }
+
+    /// Verifies what is new, then checks the state as a whole.
+    fn finish(mut self) -> Result<Applied> {
+        self.check_new_keys()?;
+        let leaves = self.new.iter().map(|(_, leaf, old)| (leaf.clone(), old.as_deref())).collect();
+        let verified = verify_all(leaves, &self.next.policy.apps, Some(self.next.time))?;
+        let mut added = Vec::new();
+        let mut mailboxes = Mailboxes::default();
+        for ((index, _, old), leaf) in self.new.iter().zip(verified) {
+            if old.is_none() {
+                added.push(*index);
+                mailboxes.add.push((*index, leaf.domain().clone()));
+            }
+            self.next.leaves.insert(*index, Arc::new(leaf));
+        }
+        mailboxes.drop = self.removed.iter().copied().collect();
+        self.check_whole()?;
+        Ok(Applied { next: self.next, changes: self.changes, added, replaced: self.replaced, mailboxes })
+    }
+
+    /// No key of a new leaf is anyone else's, or was this leaf's before.
+    fn check_new_keys(&self) -> Result<()> {
+        let mut fresh = BTreeSet::new();
+        for (_, leaf, _) in &self.new {
+            let claims = leaf.claims();
+            if !fresh.insert(*claims.signature_key().as_bytes()) | !fresh.insert(*claims.seal_key().as_bytes()) {
+                return Err(Error::not_allowed("two new leaves share a key"));
+            }
+            if claims.suite() != self.state.suite || !claims.capabilities().supports(self.state.suite) {
+                return Err(Error::not_allowed("a new leaf does not support the group's suite"));
+            }
+        }
+        let taken = |key: &[u8; 32]| fresh.contains(key);
+        if self.state.leaves.values().any(|l| taken(l.signature_key().as_bytes()) || taken(l.seal_key().as_bytes())) {
+            return Err(Error::not_allowed("a new leaf reuses a key of the roster"));
+        }
+        Ok(())
+    }
+
+    fn check_whole(&self) -> Result<()> {
+        let next = &self.next;
+        if next.leaves.len() > limits::ROSTER {
+            return Err(Error::limit("a group has at most 10,000 devices"));
+        }
+        if !next.users.values().any(|user| user.role == Role::Owner) {
+            return Err(Error::not_allowed("a group keeps at least one owner: give another member that role first"));
+        }
+        let listed = |leaf: &Arc<Leaf>| next.policy.apps.lists(leaf.domain(), leaf.root());
+        if next.policy != self.state.policy && !next.leaves.values().all(listed) {
+            return Err(Error::not_allowed("the new policy lists no app for a present member: remove its users first"));
+        }
+        Ok(())
+    }
+
+    /// Queues a leaf that came by a key package for the next index.
+    fn introduce(&mut self, leaf: &UnverifiedLeaf) -> Result<()> {
+        let claims = leaf.claims();
+        let Source::Package { .. } = claims.source() else {
+            return Err(Error::not_allowed("a new member's leaf comes from a key package"));
+        };
+        let devices = self.devices.get_or_insert_with(|| {
+            let mut devices: BTreeMap<UserUri, BTreeSet<DeviceId>> = BTreeMap::new();
+            for leaf in self.next.leaves.values() {
+                devices.entry(leaf.user().clone()).or_default().insert(leaf.device());
+            }
+            devices
+        });
+        let of_user = devices.entry(claims.user().clone()).or_default();
+        if of_user.len() >= limits::LEAVES_PER_USER {
+            return Err(Error::limit("a user has at most 64 devices in a group"));
+        }
+        if !of_user.insert(claims.device()) {
+            return Err(Error::not_allowed("this device is in the group already"));
+        }
+        let index = self.next.next_leaf;
+        let next = index.0.checked_add(1).ok_or(Error::limit("a group has used up its leaf indices"))?;
+        self.next.next_leaf = LeafIndex(next);
+        self.new.push((index, leaf.clone(), None));
+        Ok(())
+    }
+
+    fn take_out(&mut self, user: &UserUri) {
+        let leaves: Vec<LeafIndex> = self.next.leaves_of(user).map(|(index, _)| index).collect();
+        for leaf in leaves {
+            self.drop_leaf(leaf);
+        }
+        self.next.users.remove(user);
+    }
+
+    fn drop_leaf(&mut self, index: LeafIndex) {
+        let Some(leaf) = self.next.leaves.remove(&index) else { return };
+        if let Some(devices) = self.devices.as_mut().and_then(|devices| devices.get_mut(leaf.user())) {
+            devices.remove(&leaf.device());
+        }
+        self.removed.insert(index);
+    }
+
+    fn need(&self, least: Role) -> Result<()> {
+        if self.role >= least { Ok(()) } else { Err(Error::not_allowed("the committer's role does not allow this")) }
+    }
+
+    /// Owners act on everyone, others only on lower roles.
+    fn need_above(&self, target: Role) -> Result<()> {
+        if self.role == Role::Owner || self.role > target {
+            Ok(())
+        } else {
+            Err(Error::not_allowed("the committer's role is not above the other's"))
+        }
+    }
+
+    fn not_self(&self, user: &UserUri) -> Result<()> {
+        if user == self.committer.user() {
+            return Err(Error::not_allowed("nobody commits their own removal: leave instead"));
+        }
+        Ok(())
+    }
+}
+
+fn not_member() -> Error {
+    Error::new(ErrorKind::NotMember, "no such user in the group")
+}

@@ -1,0 +1,326 @@
+//! Everything a group's validity rests on, equal for all members of an epoch (`docs/protocol.md`, section 5.1).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::policy::{GroupInfo, Policy, Role};
+use crate::crypto::kdf::{self, Hash};
+use crate::crypto::sign::VerifyKey;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{Leaf, UnverifiedLeaf, UserUri};
+use crate::ids::{Epoch, GroupId, LeafIndex, Suite, Timestamp};
+use crate::labels;
+use crate::limits;
+use crate::wire::{Reader, Wire, Writer};
+
+/// The version of the protocol, in every context.
+pub(crate) const VERSION: u64 = 1;
+
+/// The state of a group in one epoch.
+///
+/// Validity is a function of this and a commit's bytes alone: no clock, setting or memory of a client enters it.
+#[derive(Clone, Debug)]
+pub struct GroupState {
+    pub(crate) suite: Suite,
+    pub(crate) group: GroupId,
+    pub(crate) epoch: Epoch,
+    pub(crate) users: BTreeMap<UserUri, User>,
+    pub(crate) barred: Vec<VerifyKey>,
+    pub(crate) leaves: BTreeMap<LeafIndex, Arc<Leaf>>,
+    pub(crate) next_leaf: LeafIndex,
+    pub(crate) policy: Policy,
+    pub(crate) info: GroupInfo,
+    pub(crate) time: Timestamp,
+    pub(crate) transcript: Hash,
+}
+
+/// What a group knows of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The user's identity key, the same as long as the user is in the group.
+    pub identity: VerifyKey,
+    /// What the user may do.
+    pub role: Role,
+    /// The least serial a new device certificate of this user may have; it rises when a device is removed.
+    pub least_serial: u64,
+}
+
+impl GroupState {
+    /// The group's id.
+    #[must_use]
+    pub const fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// How many commits led here.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The cipher suite.
+    #[must_use]
+    pub const fn suite(&self) -> Suite {
+        self.suite
+    }
+
+    /// The rules.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The name and description.
+    #[must_use]
+    pub const fn info(&self) -> &GroupInfo {
+        &self.info
+    }
+
+    /// The time the last commit claimed; commits never go back in time.
+    #[must_use]
+    pub const fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// All users, in the order of their URIs.
+    pub fn users(&self) -> impl ExactSizeIterator<Item = (&UserUri, &User)> {
+        self.users.iter()
+    }
+
+    /// One user.
+    #[must_use]
+    pub fn user(&self, uri: &UserUri) -> Option<&User> {
+        self.users.get(uri)
+    }
+
+    /// All leaves (devices), in the order of their indices.
+    pub fn leaves(&self) -> impl ExactSizeIterator<Item = (LeafIndex, &Leaf)> {
+        self.leaves.iter().map(|(index, leaf)| (*index, leaf.as_ref()))
+    }
+
+    /// One leaf.
+    #[must_use]
+    pub fn leaf(&self, index: LeafIndex) -> Option<&Leaf> {
+        self.leaves.get(&index).map(AsRef::as_ref)
+    }
+
+    /// The chained hash of every commit so far: 32 bytes.
+    #[must_use]
+    pub const fn transcript(&self) -> &[u8; 32] {
+        &self.transcript
+    }
+
+    /// The hash of the group context, which every derivation and message of the epoch is bound to: each part of the
+    /// state hashed, leaves by their cached hashes.
+    #[must_use]
+    pub fn context_hash(&self) -> [u8; 32] {
+        let users = kdf::hash(labels::HASH_USERS, 1, |w| self.write_users(w));
+        let barred = kdf::hash(labels::HASH_BARRED, 1, |w| {
+            w.list(self.barred.iter());
+        });
+        let leaves = kdf::hash(labels::HASH_LEAVES, 1, |w| {
+            w.array(self.leaves.len());
+            for (index, leaf) in &self.leaves {
+                w.array(2).item(index).item(&leaf.hash());
+            }
+        });
+        kdf::hash(labels::HASH_CONTEXT, 12, |w| {
+            w.uint(VERSION).item(&self.suite).item(&self.group).item(&self.epoch);
+            w.bytes(&users).bytes(&barred).bytes(&leaves).item(&self.next_leaf);
+            w.bytes(&self.policy.hash()).bytes(&self.info.hash()).item(&self.time).bytes(&self.transcript);
+        })
+    }
+
+    /// The leaves of one user.
+    pub(crate) fn leaves_of(&self, user: &UserUri) -> impl Iterator<Item = (LeafIndex, &Arc<Leaf>)> {
+        self.leaves.iter().filter(move |(_, leaf)| leaf.user() == user).map(|(index, leaf)| (*index, leaf))
+    }
+
+    /// A member's leaf and user entry.
+    pub(crate) fn member(&self, index: LeafIndex) -> Result<(&Arc<Leaf>, &User)> {
+        let missing = || Error::new(ErrorKind::NotMember, "no such leaf in the group");
+        let leaf = self.leaves.get(&index).ok_or_else(missing)?;
+        let user = self.users.get(leaf.user()).ok_or_else(missing)?;
+        Ok((leaf, user))
+    }
+
+    /// The state without its leaves, for a record of its own; the leaves are records of theirs.
+    pub(crate) fn encode_without_leaves(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.array(11);
+        self.write_parts(&mut w, |w| {
+            w.array(self.leaves.len());
+            for index in self.leaves.keys() {
+                w.item(index);
+            }
+        });
+        w.finish()
+    }
+
+    fn write_users(&self, w: &mut Writer) {
+        w.array(self.users.len());
+        for (uri, user) in &self.users {
+            w.array(4).item(uri).item(&user.identity).item(&user.role).uint(user.least_serial);
+        }
+    }
+
+    fn write_parts(&self, w: &mut Writer, leaves: impl FnOnce(&mut Writer)) {
+        w.item(&self.suite).item(&self.group).item(&self.epoch);
+        self.write_users(w);
+        w.list(self.barred.iter());
+        leaves(w);
+        w.item(&self.next_leaf).item(&self.policy).item(&self.info).item(&self.time).bytes(&self.transcript);
+    }
+
+    /// What a welcome carries.
+    pub(crate) fn write(&self, w: &mut Writer) {
+        w.array(12).uint(VERSION);
+        self.write_parts(w, |w| {
+            w.array(self.leaves.len());
+            for (index, leaf) in &self.leaves {
+                w.array(2).item(index).bytes(leaf.encoded());
+            }
+        });
+    }
+}
+
+/// A state as a welcome carries it, or with leaves still to be loaded: nothing in it is checked but its form.
+#[derive(Debug)]
+pub(crate) struct UnverifiedState<L> {
+    pub(crate) state: GroupState,
+    pub(crate) leaves: Vec<L>,
+}
+
+impl UnverifiedState<(LeafIndex, UnverifiedLeaf)> {
+    pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self> {
+        r.array(12)?;
+        if r.u64()? != VERSION {
+            return Err(Error::new(ErrorKind::Unsupported, "a group of a newer protocol version: update the library"));
+        }
+        Self::read_parts(r, |r| {
+            r.array(2)?;
+            let index = r.item()?;
+            Ok((index, UnverifiedLeaf::decode(r.bytes(limits::LEAF)?)?))
+        })
+    }
+
+    /// Checks that the parts fit together and verifies every leaf's chain of trust: signatures and domains for all,
+    /// expiry only where `expiring` says (section 5.5).
+    pub(crate) fn verify(self, expiring: &BTreeSet<LeafIndex>) -> Result<GroupState> {
+        let Self { mut state, leaves } = self;
+        let time = state.time;
+        let (mut fresh, mut old) = (Vec::new(), Vec::new());
+        let mut order: Vec<(LeafIndex, bool)> = Vec::new();
+        for (index, leaf) in leaves {
+            let is_fresh = expiring.contains(&index);
+            order.push((index, is_fresh));
+            if is_fresh { &mut fresh } else { &mut old }.push((leaf, None));
+        }
+        let mut fresh = crate::identity::verify_all(fresh, &state.policy.apps, Some(time))?.into_iter();
+        let mut old = crate::identity::verify_all(old, &state.policy.apps, None)?.into_iter();
+        for (index, is_fresh) in order {
+            if let Some(leaf) = if is_fresh { fresh.next() } else { old.next() } {
+                if state.leaves.insert(index, Arc::new(leaf)).is_some() {
+                    return Err(inconsistent());
+                }
+            }
+        }
+        state.check()?;
+        Ok(state)
+    }
+}
+
+impl UnverifiedState<LeafIndex> {
+    /// Reads [`GroupState::encode_without_leaves`] from this device's own store.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut r = Reader::new(bytes);
+        r.array(11)?;
+        let state = Self::read_parts(&mut r, |r| r.item())?;
+        r.finish()?;
+        Ok(state)
+    }
+}
+
+impl<L> UnverifiedState<L> {
+    fn read_parts(r: &mut Reader<'_>, read_leaf: impl Fn(&mut Reader<'_>) -> Result<L>) -> Result<Self> {
+        let (suite, group, epoch) = (r.item()?, r.item()?, r.item()?);
+        let mut users = BTreeMap::new();
+        for _ in 0..r.array_up_to(limits::ROSTER)? {
+            r.array(4)?;
+            let uri = r.item()?;
+            let user = User { identity: r.item()?, role: r.item()?, least_serial: r.u64()? };
+            if users.insert(uri, user).is_some() {
+                return Err(inconsistent());
+            }
+        }
+        let barred = r.list(limits::BARRED)?;
+        let mut leaves = Vec::new();
+        for _ in 0..r.array_up_to(limits::ROSTER)? {
+            leaves.push(read_leaf(r)?);
+        }
+        let state = GroupState {
+            suite,
+            group,
+            epoch,
+            users,
+            barred,
+            leaves: BTreeMap::new(),
+            next_leaf: r.item()?,
+            policy: r.item()?,
+            info: r.item()?,
+            time: r.item()?,
+            transcript: r.fixed()?,
+        };
+        Ok(Self { state, leaves })
+    }
+}
+
+impl GroupState {
+    /// The state of a group that its founder alone is in.
+    pub(crate) fn found(group: GroupId, leaf: Leaf, policy: Policy, info: GroupInfo, time: Timestamp) -> Result<Self> {
+        let founder = User { identity: leaf.identity_key().clone(), role: Role::Owner, least_serial: 0 };
+        let state = Self {
+            suite: Suite::One,
+            group,
+            epoch: Epoch(0),
+            users: BTreeMap::from([(leaf.user().clone(), founder)]),
+            barred: Vec::new(),
+            leaves: BTreeMap::from([(LeafIndex(0), Arc::new(leaf))]),
+            next_leaf: LeafIndex(1),
+            policy,
+            info,
+            time,
+            transcript: [0; 32],
+        };
+        state.check()?;
+        Ok(state)
+    }
+
+    /// The invariants that every valid commit keeps, so a state without them was made up.
+    pub(crate) fn check(&self) -> Result<()> {
+        let mut keys = BTreeSet::new();
+        let mut devices = BTreeSet::new();
+        let mut present = BTreeSet::new();
+        for (index, leaf) in &self.leaves {
+            let user = self.users.get(leaf.user()).ok_or_else(inconsistent)?;
+            let unique = keys.insert(*leaf.signature_key().as_bytes())
+                & keys.insert(*leaf.seal_key().as_bytes())
+                & devices.insert((leaf.user(), leaf.device()));
+            if !unique || user.identity != *leaf.identity_key() || *index >= self.next_leaf {
+                return Err(inconsistent());
+            }
+            if leaf.suite() != self.suite || !leaf.capabilities().supports(self.suite) {
+                return Err(inconsistent());
+            }
+            present.insert(leaf.user());
+        }
+        if present.len() != self.users.len() || !self.users.values().any(|user| user.role == Role::Owner) {
+            return Err(inconsistent());
+        }
+        Ok(())
+    }
+}
+
+fn inconsistent() -> Error {
+    Error::malformed("a group state whose parts contradict each other")
+}

@@ -1,0 +1,9 @@
+//! A hub in memory and apps made up on the spot, for tests, examples and simulations.
+//!
+//! Nothing here is for production: the app's root key lives in memory, and the hub keeps nothing.
+
+mod app;
+mod hub;
+
+pub use app::App;
+pub use hub::{Faults, LocalHub, Seen, SeenKind};
