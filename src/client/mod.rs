@@ -30,8 +30,8 @@ use crate::crypto::sign::Signer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Group, GroupInfo, GroupState, Policy};
 use crate::identity::{DeviceIdentity, KeyPackage, UserUri};
-use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId};
-use crate::log::{LogEntry, Post, PostId, PostReply};
+use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
+use crate::log::{LogEntry, Post, PostReply};
 use crate::secret::Secret;
 use crate::store::{ChangeSet, Store};
 use memory::Memory;
@@ -174,12 +174,20 @@ impl Client {
 
     /// Tells what the hub answered to a post.
     pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
-        self.posted_id(&post.group, post.id(), reply)
+        self.run(|draft| draft.posted(post, reply)).map(|saved| saved.value)
     }
 
-    /// [`posted`](Self::posted), for whoever kept only the post's id.
-    pub fn posted_id(&mut self, group: &GroupId, id: PostId, reply: PostReply) -> Result<()> {
-        self.run(|draft| draft.posted(*group, id, reply)).map(|saved| saved.value)
+    /// When to drain the outbox next even if nothing else happens: another member's leave that this device may have to
+    /// commit, or a healing that the policy asks for.
+    pub fn wake_at(&mut self) -> Result<Option<Timestamp>> {
+        let mut earliest = None;
+        for group in self.groups()? {
+            self.memory()?;
+            let Some(memory) = &mut self.memory else { return Err(closed()) };
+            let due = memory.session(self.store.as_ref(), group)?.wake_at();
+            earliest = [earliest, due].into_iter().flatten().min();
+        }
+        Ok(earliest)
     }
 
     /// Processes log entries, of any groups and in any order, in one transaction.

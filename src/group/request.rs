@@ -16,7 +16,6 @@ use crate::wire::{Reader, Wire, Writer};
 /// Acting on it is a member's decision, and everyone sees the outcome as [`Effect::Rejoined`](super::Effect).
 #[derive(Clone, Debug)]
 pub struct RejoinRequest {
-    pub(crate) leaf: LeafIndex,
     pub(crate) package: KeyPackage,
 }
 
@@ -88,5 +87,5 @@ fn open(
     if body.group != state.group || !same {
         return Err(Error::not_allowed("a request to readmit another device than the one it names"));
     }
-    Ok(RejoinRequest { leaf: body.leaf, package })
+    Ok(RejoinRequest { package })
 }
