@@ -5,7 +5,7 @@ use super::event::{EventKind, IntentId};
 use super::session::{Pending, Row, Sealed, Session, Status};
 use super::stage::Draft;
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{MessageContent, NewCommit, Proposal, Said, entry_hash, leave_input, message_id, seal_request};
+use crate::group::{MessageContent, NewCommit, Proposal, Said, entry_hash, leave_input, message_id};
 use crate::ids::{GroupId, MessageId};
 use crate::limits;
 use crate::log::{Post, PostBody, PostReply, post_id};
@@ -83,9 +83,8 @@ impl Draft<'_> {
             return Err(Error::misuse("this device is not excluded from the group"));
         }
         let package = self.new_package(false)?;
-        let device = &self.memory.device;
-        let (state, own) = (&session.group.state, session.group.own);
-        let request = seal_request(state, own, &package, device.signer(), self.environment.rng())?;
+        let signer = self.memory.device.signer();
+        let request = session.group.rejoin_request(&package, signer, self.environment.rng())?;
         Ok(IntentId(session.push_row(Row::Request(request), &mut self.changes)))
     }
 

@@ -45,7 +45,7 @@ impl Wire for Body {
 }
 
 /// Seals a request to up to 256 members of the last state we held, signed by the device key.
-pub(crate) fn seal(
+fn seal(
     state: &GroupState,
     own: LeafIndex,
     package: &KeyPackage,
@@ -64,9 +64,23 @@ pub(crate) fn seal(
 }
 
 impl Group {
+    /// Asks up to 256 other members, as this last state names them, to be readmitted by `package`.
+    ///
+    /// Fails as the signer fails, and with `Misuse` if there is no other member.
+    pub fn rejoin_request(
+        &self,
+        package: &KeyPackage,
+        signer: &dyn Signer,
+        rng: &mut dyn rand::CryptoRng,
+    ) -> Result<Envelope> {
+        seal(&self.state, self.own, package, signer, rng)
+    }
+
     /// Opens a request and verifies its chain of trust under the group's apps at `now`, and that it comes from the
     /// device whose leaf it names.
-    pub(crate) fn open_request(&self, request: &EnvelopeFor, now: Timestamp) -> Result<RejoinRequest> {
+    ///
+    /// Fails with `Unauthentic`, `Expired`, `Malformed`, `NotMember` or `NotAllowed`.
+    pub fn open_request(&self, request: &EnvelopeFor, now: Timestamp) -> Result<RejoinRequest> {
         open(&self.state, (self.own, &self.seal), request, now)
     }
 }
