@@ -5,7 +5,7 @@ mod support;
 use convivio::ErrorKind;
 use convivio::client::{Answer, Change, EventKind, Status};
 use convivio::group::{Effect, Role};
-use convivio::log::{EntryBody, LogEntry, Post, PostBody, PostReply};
+use convivio::log::{EntryBody, LogEntry, Post, PostReply};
 use support::*;
 
 #[test]
@@ -80,33 +80,28 @@ fn the_removed_post_nothing_that_counts() {
     (policy.add, policy.remove) = (Role::Member, Role::Member);
     let group = world.group_under(policy, &mut maria, &mut [&mut anna, &mut bob]);
     world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
-    // Made by Bob's device while he was in: a message, and commits that would bring in a friend or throw out Anna.
+    // Made by Bob's device while he was in: a message, and a commit that would bring in a friend.
     let mut friend = world.device_of(1, "friend");
     bob.say(&group, "I am still here");
     bob.client.change(&group, Change::Add(vec![friend.package()])).unwrap();
-    let mut posts = bob.outbox();
-    bob.client.change(&group, Change::Remove(anna.user.clone())).unwrap();
-    posts.extend(bob.outbox());
-    assert!(posts.len() >= 2);
+    let posts = bob.outbox();
+    assert_eq!(posts.len(), 2);
 
     maria.client.change(&group, Change::Remove(bob.user.clone())).unwrap();
     world.quiet(&mut [&mut maria, &mut anna]);
     let epoch = maria.epoch(&group);
-    let after = anna.client.group(&group).unwrap().next_entry() - 1;
     let courier = world.courier.domain().clone();
     for post in posts {
         // By the rules of the hub he is behind; a hub in league with him takes it all the same.
         assert_eq!(world.hub.post(&courier, &post), PostReply::Behind);
-        let after = if matches!(post.body, PostBody::Message(_)) { after } else { maria.pending(&world.hub, &group).last().map_or(after, |e| e.seq) };
-        let last = [after, after + 1, after + 2].into_iter();
-        let taken = last.map(|after| world.hub.post(&courier, &Post { after, ..post.clone() }));
+        let taken = (1..9).map(|after| world.hub.post(&courier, &Post { after, ..post.clone() }));
         assert!(taken.into_iter().any(|reply| reply == PostReply::Accepted));
     }
     maria.news();
     world.quiet(&mut [&mut maria, &mut anna]);
     assert!(maria.news().iter().all(|what| matches!(what, EventKind::Void { .. })));
     assert_eq!((maria.epoch(&group), maria.heard(), anna.heard()), (epoch, vec![], vec![]));
-    assert!(!maria.has(&group, &friend.user) && maria.has(&group, &anna.user));
+    assert!(!maria.has(&group, &friend.user));
     // And the group goes on.
     anna.say(&group, "nothing happened");
     world.quiet(&mut [&mut maria, &mut anna]);
