@@ -29,7 +29,8 @@ fn many_at_once_in_one_commit() {
 #[test]
 fn a_user_brings_devices_without_any_role() {
     let mut world = World::new();
-    let (mut maria, mut phone, mut laptop) = (world.device("maria"), world.device_of(1, "bob"), world.device_of(1, "bob"));
+    let (mut maria, mut phone, mut laptop) =
+        (world.device("maria"), world.device_of(1, "bob"), world.device_of(1, "bob"));
     let group = world.group(&mut maria, &mut [&mut phone]);
     world.bring_in(group, &mut phone, &mut [&mut laptop]);
     world.quiet(&mut [&mut maria, &mut phone, &mut laptop]);

@@ -141,5 +141,8 @@ fn an_unanswered_invitation_can_be_forgotten() {
     bob.restart();
     assert!(bob.client.groups().unwrap().is_empty());
     world.quiet(&mut [&mut maria, &mut bob]);
-    assert!(bob.client.groups().unwrap().is_empty(), "the one-time package is gone, so the old welcome is not opened again");
+    assert!(
+        bob.client.groups().unwrap().is_empty(),
+        "the one-time package is gone, so the old welcome is not opened again"
+    );
 }

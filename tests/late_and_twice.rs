@@ -61,7 +61,10 @@ fn story(seed: u64, faults: Faults, restarts: bool) {
         assert_eq!(heard, expected, "seed {seed}: {}", device.user);
         let lost = |what: &EventKind| {
             matches!(what, EventKind::Excluded | EventKind::ForkSuspected | EventKind::RolledBack | EventKind::Removed)
-                || matches!(what, EventKind::CloneSuspected | EventKind::MessageDropped { .. } | EventKind::IntentDropped { .. })
+                || matches!(
+                    what,
+                    EventKind::CloneSuspected | EventKind::MessageDropped { .. } | EventKind::IntentDropped { .. }
+                )
         };
         assert!(!device.events.iter().any(|event| lost(&event.what)), "seed {seed}: {:?}", device.events);
         // Each sender is heard in the order in which it spoke.

@@ -60,7 +60,8 @@ fn logged_after_the_commit_it_is_void_for_everyone_and_its_author_sends_it_again
     // The second encryption shares nothing with the first.
     let leaf = anna.client.group(&group).unwrap().own_index();
     let log = world.hub.fetch(&convivio::client::Subscription { group, leaf, next: 1 });
-    let frames: Vec<_> = log.iter().filter_map(|e| if let EntryBody::Message(f) = &e.body { Some(f) } else { None }).collect();
+    let frames: Vec<_> =
+        log.iter().filter_map(|e| if let EntryBody::Message(f) = &e.body { Some(f) } else { None }).collect();
     assert_eq!(frames.len(), 4);
     assert!(frames[0][21..37] != frames[2][21..37] && frames[0][45..61] != frames[2][45..61]);
 }

@@ -67,7 +67,8 @@ fn the_whole_table_of_who_may_do_what() {
 #[test]
 fn who_may_give_which_role_to_whom() {
     let mut world = World::new();
-    let (mut owner, mut actor, mut target) = (world.device("owner"), world.device_of(1, "actor"), world.device("target"));
+    let (mut owner, mut actor, mut target) =
+        (world.device("owner"), world.device_of(1, "actor"), world.device("target"));
     let group = world.group(&mut owner, &mut [&mut actor, &mut target]);
     for role in ROLES {
         for from in ROLES {
@@ -152,7 +153,10 @@ fn a_third_app_is_allowed_and_its_user_added_in_one_group() {
     world.bring_in(group, &mut maria, &mut [&mut zoe]);
     world.quiet(&mut [&mut maria, &mut bob, &mut zoe]);
     agree(&group, &mut [&mut maria, &mut bob, &mut zoe]);
-    assert_eq!(bob.effects(), [Effect::Policy(all), Effect::Added(zoe.user.clone(), zoe.client.identity().unwrap().device())]);
+    assert_eq!(
+        bob.effects(),
+        [Effect::Policy(all), Effect::Added(zoe.user.clone(), zoe.client.identity().unwrap().device())]
+    );
     zoe.say(&group, "ciao da lumen 🌟");
     world.quiet(&mut [&mut zoe, &mut maria, &mut bob]);
     assert_eq!(bob.heard(), [("zoe".to_owned(), "ciao da lumen 🌟".to_owned())]);

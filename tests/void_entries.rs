@@ -17,9 +17,8 @@ fn pair(world: &mut World) -> (Device, Device, GroupId) {
 /// Appends whatever the hub likes.
 fn append(world: &mut World, group: GroupId, body: PostBody) {
     let domain = world.photos.domain().clone();
-    let taken = (0..200).any(|after| {
-        world.hub.post(&domain, &Post { group, after, body: body.clone() }) == PostReply::Accepted
-    });
+    let taken = (0..200)
+        .any(|after| world.hub.post(&domain, &Post { group, after, body: body.clone() }) == PostReply::Accepted);
     assert!(taken, "the hub does not take its own garbage");
 }
 
@@ -39,7 +38,11 @@ fn garbage_of_every_kind_is_void_and_the_group_goes_on() {
     let other_frame = {
         other.client.send(&elsewhere, b"elsewhere").unwrap();
         world.sync(&mut other);
-        let log = world.hub.fetch(&convivio::client::Subscription { group: elsewhere, leaf: convivio::LeafIndex(0), next: 1 });
+        let log = world.hub.fetch(&convivio::client::Subscription {
+            group: elsewhere,
+            leaf: convivio::LeafIndex(0),
+            next: 1,
+        });
         let EntryBody::Message(frame) = &log.last().unwrap().body else { panic!("not a message") };
         frame.clone()
     };

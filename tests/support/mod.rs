@@ -333,7 +333,8 @@ pub fn agree(group: &GroupId, devices: &mut [&mut Device]) {
         .map(|device| {
             let view = device.client.group(group).unwrap();
             let state = view.state();
-            let users: Vec<_> = state.users().map(|(uri, user)| (uri.clone(), user.role, user.identity.clone())).collect();
+            let users: Vec<_> =
+                state.users().map(|(uri, user)| (uri.clone(), user.role, user.identity.clone())).collect();
             let leaves: Vec<_> = state.leaves().map(|(index, leaf)| (index, leaf.hash())).collect();
             assert_eq!((view.status(), view.queued()), (Status::Active, 0), "{}", device.user);
             let shared = (state.policy().clone(), state.info().clone(), state.time());
