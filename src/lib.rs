@@ -59,6 +59,22 @@
 //!
 //! The protocol itself is specified in `docs/protocol.md`; comments cite its sections.
 
+// The library never panics on what arrives, prints nothing and leaves nothing unfinished; tests and examples may.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::dbg_macro,
+        clippy::print_stdout,
+        clippy::print_stderr
+    )
+)]
+
 pub mod client;
 pub mod envelope;
 pub mod group;
