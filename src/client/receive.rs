@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
+use super::records;
 use super::session::{Row, Session, Status};
 use super::stage::Draft;
+use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::envelope::EnvelopeFor;
 use crate::error::{ErrorKind, Result};
@@ -247,6 +249,7 @@ impl Draft<'_> {
                 summary.duplicates = summary.duplicates.saturating_add(1);
             } else {
                 summary.echoes.push(id);
+                self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
                 self.echo(session, number);
             }
             return Ok(true);
@@ -258,10 +261,14 @@ impl Draft<'_> {
                 session.stop(Status::RolledBack, &mut self.changes);
                 Ok(true)
             }
-            // Sent and echoed earlier in this epoch, and now repeated; its keys are gone, so no more can be told.
-            Ok(OwnFrame::Past(_)) => {
-                summary.duplicates = summary.duplicates.saturating_add(1);
-                Ok(true)
+            // Its keys are gone, so all that can be told is whether it is the one we sent.
+            Ok(OwnFrame::Past(generation)) => {
+                if self.load(&records::sent(session.id(), generation))? == Some(kdf::sha256(frame).to_vec()) {
+                    summary.duplicates = summary.duplicates.saturating_add(1);
+                    return Ok(true);
+                }
+                self.emit(session.id(), seq, EventKind::CloneSuspected);
+                Ok(false)
             }
             Err(_) => Ok(false),
         }

@@ -88,8 +88,12 @@ pub(super) fn row(group: GroupId, row: u64) -> RecordKey {
     RecordKey::of(25, &[group.as_bytes(), &row.to_be_bytes()])
 }
 
+pub(super) fn sent(group: GroupId, generation: Generation) -> RecordKey {
+    RecordKey::of(26, &[group.as_bytes(), &generation.0.to_be_bytes()])
+}
+
 pub(super) fn former(group: GroupId) -> RecordKey {
-    RecordKey::of(26, &[group.as_bytes()])
+    RecordKey::of(27, &[group.as_bytes()])
 }
 
 /// A record of `count` fields.

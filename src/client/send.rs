@@ -100,6 +100,12 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// See [`Client::outbox_of`](super::Client::outbox_of).
+    pub fn outbox_of(&mut self, group: GroupId, max: usize) -> Result<()> {
+        let max = self.posts.len().saturating_add(max);
+        self.with(group, |draft, session| draft.drain(session, max))
+    }
+
     /// Posts a group's rows in order. A commit is the last: what follows it waits for the new epoch.
     fn drain(&mut self, session: &mut Session, max: usize) -> Result<()> {
         self.heal_if_due(session);

@@ -398,6 +398,10 @@ impl Session {
             }
         }
         self.chains = ReceivingChains::default();
+        let sent = self.sending.as_ref().map_or(0, |chain| chain.generation().0);
+        for generation in 0..sent {
+            changes.delete(records::sent(id, Generation(generation)));
+        }
     }
 
     fn save_page(&self, page: u32, changes: &mut ChangeSet) {
