@@ -397,7 +397,10 @@ impl<'o> Play<'o> {
         if !sizes.is_empty() {
             writeln!(self.out, "  Texts of {least} to {most} bytes became messages of {} bytes.", sizes.join(", "))?;
         }
-        writeln!(self.out, "  Who is in the group, who wrote what, and what it is called: not one byte.")?;
+        writeln!(
+            self.out,
+            "  It knows which app posted and which app each mailbox is for; not who, not what, not the group's name."
+        )?;
         let (pieces, bytes) = (self.pieces(), self.relay.bytes());
         let found = self.relay.finds(&pieces);
         let what = format!("No name, title or text in the {bytes} bytes the relay held ({} looked for)", pieces.len());
