@@ -33,7 +33,7 @@ use crate::identity::{DeviceIdentity, KeyPackage, SafetyNumber, UserUri};
 use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
 use crate::log::{LogEntry, Post, PostReply};
 use crate::secret::Secret;
-use crate::store::{ChangeSet, Store};
+use crate::store::Store;
 use memory::Memory;
 
 /// One device over one store.
@@ -266,28 +266,10 @@ impl Client {
 
     /// Drafts an operation whose changes the app applies in a transaction of its own; see [`Staged`].
     ///
-    /// If `f` fails, nothing happened.
+    /// If `f` or any call on the draft fails, nothing happened.
     pub fn stage<T>(&mut self, f: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<Staged<'_, T>> {
         self.memory()?;
-        let Some(memory) = &mut self.memory else { return Err(closed()) };
-        let mut draft = Draft {
-            store: self.store.as_ref(),
-            environment: self.environment.as_mut(),
-            changes: ChangeSet::new(memory.version),
-            memory,
-            events: Vec::new(),
-            posts: Vec::new(),
-        };
-        match f(&mut draft) {
-            Ok(value) => {
-                let Draft { changes, events, posts, .. } = draft;
-                Ok(Staged::new(self, value, (changes, events, posts)))
-            }
-            Err(error) => {
-                self.doubt();
-                Err(error)
-            }
-        }
+        Staged::new(self, f)
     }
 
     fn run<T>(&mut self, f: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<Saved<T>> {
@@ -317,12 +299,6 @@ impl Client {
     fn close(&mut self) {
         self.doubt();
         self.closed = true;
-    }
-
-    fn advance(&mut self, version: u64) {
-        if let Some(memory) = &mut self.memory {
-            memory.version = version;
-        }
     }
 }
 
