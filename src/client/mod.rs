@@ -211,9 +211,10 @@ impl Client {
         for id in range.take(max) {
             let record =
                 self.store.load(&records::event(id))?.ok_or(Error::damaged("an event of the inbox is missing"))?;
-            let event = Event::from_bytes(&record).map_err(|error| {
-                Error::damaged("an event of the inbox is damaged, or from a newer version").caused_by(error)
-            })?;
+            let event: Event = records::decode(&record, 1, |r| r.item())?;
+            if event.id != EventId(id) {
+                return Err(Error::damaged("an event of the inbox is another one: restore the store"));
+            }
             events.push(event);
         }
         Ok(events)

@@ -56,7 +56,7 @@ impl Draft<'_> {
         let id = self.memory.counters.next_event;
         self.memory.counters.next_event = id.saturating_add(1);
         let event = Event { id: EventId(id), group, seq, what };
-        self.changes.put(records::event(id), event.to_bytes());
+        self.changes.put(records::event(id), records::encode_one(&event));
         self.memory.save_counters(&mut self.changes);
         self.events.push(event);
     }
