@@ -241,6 +241,14 @@ impl Session {
         number
     }
 
+    /// Takes a row of the state that this one replaces, in its old place.
+    pub(super) fn restore_row(&mut self, number: u64, row: Row, changes: &mut ChangeSet) {
+        self.queue.insert(number, row);
+        self.save_row(number, changes);
+        self.cursor.first_row = self.cursor.first_row.min(number);
+        self.save_cursor(changes);
+    }
+
     pub(super) fn drop_row(&mut self, number: u64, changes: &mut ChangeSet) {
         self.queue.remove(&number);
         self.accepted.remove(&number);
