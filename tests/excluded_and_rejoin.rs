@@ -4,8 +4,7 @@ mod support;
 
 use convivio::ErrorKind;
 use convivio::client::{Change, EventKind, Status};
-use convivio::group::{Effect, GroupInfo};
-use convivio::identity::UnverifiedKeyPackage;
+use convivio::group::{Effect, GroupInfo, RejoinRequest};
 use convivio::log::{EntryBody, LogEntry};
 use convivio::{GroupId, MessageId};
 use support::*;
@@ -75,9 +74,9 @@ fn rejoin(world: &mut World, [maria, bob, anna]: &mut [Device; 3], group: &Group
     agree(group, &mut [maria, bob, anna]);
 }
 
-fn requested(by: &mut Device, whose: &convivio::identity::UserUri) -> Option<UnverifiedKeyPackage> {
+fn requested(by: &mut Device, whose: &convivio::identity::UserUri) -> Option<RejoinRequest> {
     by.news().into_iter().find_map(|what| match what {
-        EventKind::RejoinRequested { user, package, .. } if user == *whose => Some(*package),
+        EventKind::RejoinRequested { user, request, .. } if user == *whose => Some(*request),
         _ => None,
     })
 }
