@@ -63,8 +63,8 @@ fn rejoin(world: &mut World, [maria, bob, anna]: &mut [Device; 3], group: &Group
     maria.news();
     world.quiet(&mut [maria, anna, bob]);
     assert_ne!(bob.status(group), Status::Active, "nothing happens by itself");
-    let package = requested(maria, &bob.user).expect("a request");
-    maria.client.change(group, Change::Readmit(Box::new(package))).unwrap();
+    let request = requested(maria, &bob.user).expect("a request");
+    maria.client.change(group, Change::Readmit(Box::new(request))).unwrap();
     anna.news();
     world.quiet(&mut [maria, bob, anna]);
     assert_eq!(bob.news().last(), Some(&EventKind::Rejoined { by: maria.user.clone() }));
@@ -86,7 +86,6 @@ fn ids(device: &Device) -> Vec<MessageId> {
 }
 
 #[test]
-#[ignore = "whoever has committed since cannot open the request yet: it is sealed to the leaves they have renewed"]
 fn whoever_was_shown_another_commit_notices_at_the_next_thing_that_is_said_and_loses_nothing() {
     let lies: [Lie; 4] = [swapped_stanza, no_stanza, swapped_body, swapped_header];
     for (which, by_message) in (0..lies.len()).flat_map(|i| [(i, true), (i, false)]) {
@@ -122,7 +121,6 @@ fn whoever_was_shown_another_commit_notices_at_the_next_thing_that_is_said_and_l
 }
 
 #[test]
-#[ignore = "whoever has committed since cannot open the request yet: it is sealed to the leaves they have renewed"]
 fn a_request_is_used_once_and_only_by_who_is_in_the_group() {
     let (mut world, mut all, group) = three();
     let [maria, bob, anna] = &mut all;
@@ -155,12 +153,10 @@ fn the_removed_do_not_return_by_asking() {
     world.quiet(&mut [maria, bob, anna]);
     assert_eq!(bob.status(&group), Status::Removed);
     let request = bob.client.change(&group, Change::Rejoin).unwrap();
-    let package = bob.package();
     world.sync(bob);
     maria.news();
     world.quiet(&mut [maria, anna]);
     assert_eq!(requested(maria, &bob.user), None);
-    assert_eq!(maria.refused(&group, Change::Readmit(Box::new(package))), ErrorKind::NotMember);
     assert!(request.0 > 0 && !maria.has(&group, &bob.user));
 }
 
@@ -203,7 +199,6 @@ fn a_copy_from_before_an_own_commit_is_excluded_and_rejoins() {
 }
 
 #[test]
-#[ignore = "whoever has committed since cannot open the request yet: it is sealed to the leaves they have renewed"]
 fn a_queued_change_survives_a_rejoin_under_its_intent() {
     let (mut world, mut all, group) = three();
     let [maria, bob, anna] = &mut all;
@@ -223,8 +218,8 @@ fn a_queued_change_survives_a_rejoin_under_its_intent() {
     bob.client.change(&group, Change::Rejoin).unwrap();
     world.sync(bob);
     world.quiet(&mut [maria, anna]);
-    let package = requested(maria, &bob.user).unwrap();
-    maria.client.change(&group, Change::Readmit(Box::new(package))).unwrap();
+    let request = requested(maria, &bob.user).unwrap();
+    maria.client.change(&group, Change::Readmit(Box::new(request))).unwrap();
     world.quiet(&mut [maria, bob, anna]);
     let made = |what: &EventKind| matches!(what, EventKind::Changed { intent: Some(of), .. } if *of == intent);
     assert!(bob.news().iter().any(made));
@@ -239,7 +234,6 @@ fn only_whoever_is_out_asks_to_come_back() {
 }
 
 #[test]
-#[ignore = "whoever has committed since cannot open the request yet: it is sealed to the leaves they have renewed"]
 fn in_a_group_of_two_the_other_readmits_however_often_it_has_committed_meanwhile() {
     let mut world = World::new();
     let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
@@ -259,8 +253,8 @@ fn in_a_group_of_two_the_other_readmits_however_often_it_has_committed_meanwhile
     assert_eq!(bob.status(&group), Status::Excluded);
     bob.client.change(&group, Change::Rejoin).unwrap();
     world.quiet(&mut [&mut bob, &mut maria]);
-    let package = requested(&mut maria, &bob.user).expect("a request that can be read");
-    maria.client.change(&group, Change::Readmit(Box::new(package))).unwrap();
+    let request = requested(&mut maria, &bob.user).expect("a request that can be read");
+    maria.client.change(&group, Change::Readmit(Box::new(request))).unwrap();
     world.quiet(&mut [&mut maria, &mut bob]);
     agree(&group, &mut [&mut maria, &mut bob]);
     assert_eq!(maria.heard(), [("bob".to_owned(), "do you see me?".to_owned())]);
