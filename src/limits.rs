@@ -85,3 +85,7 @@ pub const CLOCK_SKEW: u64 = 60 * 60;
 
 /// Bytes of one entry of a hub's log, or of one post.
 pub const POST: usize = 96 * 1024 * 1024;
+
+/// Places in a group's queue between the oldest message or change that waits and the newest: what a reader of the
+/// store counts through.
+pub const QUEUE: u64 = 1 << 20;

@@ -257,6 +257,10 @@ fn find(session: &Session, id: PostId, domain: &crate::identity::AppDomain) -> O
 }
 
 fn require(session: &Session, status: Status) -> Result<()> {
+    // The other half is for what is queued unasked: another's leave, a heal.
+    if session.cursor.next_row.saturating_sub(session.cursor.first_row) >= limits::QUEUE / 2 {
+        return Err(Error::limit("too much waits to be posted: drain the outbox first"));
+    }
     if session.status == status {
         return Ok(());
     }
