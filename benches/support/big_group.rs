@@ -1,5 +1,14 @@
 //! Groups of any size, cheap to build: two real devices, and key packages for everyone else.
 
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "shared by benches and a test, neither of which uses all of it"
+)]
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use convivio::client::{Answer, Change, Client};
