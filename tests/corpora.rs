@@ -1,5 +1,7 @@
 //! Every input that the fuzz targets know, replayed on any compiler.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers may fail the test")]
+
 #[path = "../fuzz/src/lib.rs"]
 mod fuzz;
 

@@ -11,6 +11,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    dead_code,
     missing_docs,
     unreachable_pub,
     reason = "a finding is a panic, and the people of this town are made up"
