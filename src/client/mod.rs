@@ -10,6 +10,7 @@ mod device;
 mod event;
 mod join;
 mod memory;
+mod pins;
 mod receive;
 mod records;
 mod send;
@@ -26,12 +27,12 @@ pub use receive::Summary;
 pub use session::Status;
 pub use stage::{Draft, Saved, Staged};
 
-use crate::crypto::sign::Signer;
+use crate::crypto::sign::{Signer, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Group, GroupInfo, GroupState, Policy};
-use crate::identity::{DeviceIdentity, KeyPackage, UserUri};
-use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId};
-use crate::log::{LogEntry, Post, PostId, PostReply};
+use crate::identity::{AppDomain, DeviceIdentity, KeyPackage, SafetyNumber, UserUri};
+use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
+use crate::log::{LogEntry, Post, PostReply};
 use crate::secret::Secret;
 use crate::store::{ChangeSet, Store};
 use memory::Memory;
@@ -55,6 +56,7 @@ pub struct Client {
 pub struct GroupView<'c> {
     group: &'c Group,
     status: Status,
+    reads: bool,
     queued: usize,
     next: u64,
 }
@@ -138,6 +140,33 @@ impl Client {
         self.run(|draft| draft.last_resort_package()).map(|saved| saved.value)
     }
 
+    /// Erases every key package that is not used yet and makes `count` new ones to publish in their place: after the
+    /// store may have been copied, since a thief could use the old ones to enter new groups in this device's name.
+    ///
+    /// Invitations by an old package can no longer be opened.
+    pub fn replace_key_packages(&mut self, count: u16) -> Result<Vec<KeyPackage>> {
+        self.run(|draft| draft.replace_key_packages(count)).map(|saved| saved.value)
+    }
+
+    /// Takes `key` for a user's identity key from now on, after [`EventKind::IdentityChanged`] and a comparison of safety
+    /// numbers, or ahead of any group.
+    pub fn accept_identity(&mut self, user: &UserUri, key: &VerifyKey) -> Result<()> {
+        self.run(|draft| {
+            draft.accept_identity(user, key);
+            Ok(())
+        })
+        .map(|saved| saved.value)
+    }
+
+    /// Takes these for an app's root keys from now on, after [`EventKind::RootChanged`], or ahead of any group.
+    pub fn accept_roots(&mut self, domain: &AppDomain, roots: &[VerifyKey]) -> Result<()> {
+        self.run(|draft| {
+            draft.accept_roots(domain, roots);
+            Ok(())
+        })
+        .map(|saved| saved.value)
+    }
+
     /// The ids of the key packages whose private halves are held: what a directory hands a welcome over by.
     pub fn package_ids(&mut self) -> Result<Vec<LeafHash>> {
         Ok(self.memory()?.packages.keys().copied().collect())
@@ -172,14 +201,27 @@ impl Client {
         self.run(|draft| draft.outbox(max)).map(|saved| saved.posts)
     }
 
-    /// Tells what the hub answered to a post.
-    pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
-        self.posted_id(&post.group, post.id(), reply)
+    /// [`outbox`](Self::outbox) of one group, for whoever talks to several hubs.
+    pub fn outbox_of(&mut self, group: &GroupId, max: usize) -> Result<Vec<Post>> {
+        self.run(|draft| draft.outbox_of(*group, max)).map(|saved| saved.posts)
     }
 
-    /// [`posted`](Self::posted), for whoever kept only the post's id.
-    pub fn posted_id(&mut self, group: &GroupId, id: PostId, reply: PostReply) -> Result<()> {
-        self.run(|draft| draft.posted(*group, id, reply)).map(|saved| saved.value)
+    /// Tells what the hub answered to a post.
+    pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
+        self.run(|draft| draft.posted(post, reply)).map(|saved| saved.value)
+    }
+
+    /// When to drain the outbox next even if nothing else happens: another member's leave that this device may have to
+    /// commit, or a healing that the policy asks for.
+    pub fn wake_at(&mut self) -> Result<Option<Timestamp>> {
+        let mut earliest = None;
+        for group in self.groups()? {
+            self.memory()?;
+            let Some(memory) = &mut self.memory else { return Err(closed()) };
+            let due = memory.session(self.store.as_ref(), group)?.wake_at();
+            earliest = [earliest, due].into_iter().flatten().min();
+        }
+        Ok(earliest)
     }
 
     /// Processes log entries, of any groups and in any order, in one transaction.
@@ -233,7 +275,8 @@ impl Client {
         let session = memory.session(self.store.as_ref(), *group)?;
         Ok(GroupView {
             group: &session.group,
-            status: session.status,
+            status: session.standing(),
+            reads: session.status.reads(),
             queued: session.queue.len(),
             next: session.cursor.next,
         })
@@ -244,7 +287,7 @@ impl Client {
         let mut wanted = Vec::new();
         for group in self.groups()? {
             let view = self.group(&group)?;
-            if view.status.reads() {
+            if view.reads {
                 wanted.push(Subscription { group, leaf: view.group.own_index(), next: view.next });
             }
         }
@@ -264,8 +307,15 @@ impl Client {
             memory,
             events: Vec::new(),
             posts: Vec::new(),
+            failed: false,
         };
-        match f(&mut draft) {
+        let value = f(&mut draft);
+        let failed = draft.failed;
+        match value {
+            Ok(_) if failed => {
+                self.doubt();
+                Err(Error::misuse("a step of this operation failed and the error was not passed on"))
+            }
             Ok(value) => {
                 let Draft { changes, events, posts, .. } = draft;
                 Ok(Staged::new(self, value, (changes, events, posts)))
@@ -287,9 +337,9 @@ impl Client {
             return Err(closed());
         }
         if self.memory.is_none() {
-            // An external signer that a failing store makes us lose is asked for again at the next open.
-            let signer = self.signer.take();
-            self.memory = Some(Memory::open(self.store.as_ref(), signer)?);
+            let opened = Memory::open(self.store.as_ref(), self.signer.take());
+            self.closed = opened.is_err();
+            self.memory = Some(opened?);
         }
         self.memory.as_mut().ok_or_else(closed)
     }
@@ -371,6 +421,15 @@ impl GroupView<'_> {
     #[must_use]
     pub fn export(&self, label: &str, context: &[u8]) -> Secret<32> {
         self.group.export(label, context)
+    }
+
+    /// What this device's user and another user of the group compare, over another channel, to know that nobody stands
+    /// between them. `NotMember` if there is no such user.
+    pub fn safety_number(&self, other: &UserUri) -> Result<SafetyNumber> {
+        let state = self.group.state();
+        let theirs = state.user(other).ok_or(Error::new(ErrorKind::NotMember, "no such user in the group"))?;
+        let own = self.group.own_leaf()?;
+        Ok(SafetyNumber::new(own.user(), own.identity_key(), other, &theirs.identity))
     }
 
     /// How many messages and changes wait to be through the log.

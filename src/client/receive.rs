@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
-use super::session::{Row, Session, Status};
+use super::records;
+use super::session::{Doubt, Row, Session, Status};
 use super::stage::Draft;
+use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::envelope::EnvelopeFor;
 use crate::error::{ErrorKind, Result};
-use crate::group::{MessageContent, Said, leave_input, message_id};
-use crate::identity::UnverifiedKeyPackage;
+use crate::group::{Group, LeaveScope, MessageContent, Said, leave_input, message_id, open_message};
 use crate::ids::{Generation, GroupId, LeafIndex, MessageId};
 use crate::log::{EntryBody, LogEntry};
 use crate::ratchet::{Frame, OwnFrame, Received as Decrypted};
@@ -33,7 +34,10 @@ pub struct Summary {
 enum Sort<'a> {
     Own(&'a [u8], Generation),
     Other(&'a [u8]),
+    /// Under a leaf that is not in the roster.
     Foreign,
+    /// Of an epoch that we have not come to.
+    Ahead,
     Void,
 }
 
@@ -50,11 +54,9 @@ impl Draft<'_> {
         for (group, entries) in by_group {
             let mut rest: Vec<&LogEntry> = entries.into_values().collect();
             // A welcome comes before anything else of its group can be read.
-            if let Some(at) = rest.iter().position(|entry| matches!(entry.body, EntryBody::Welcome { .. })) {
-                if let Some(welcome) = rest.get(at) {
-                    if self.welcome(welcome)? {
-                        rest.drain(..=at);
-                    }
+            for entry in rest.clone() {
+                if matches!(entry.body, EntryBody::Welcome { .. }) && self.welcome(entry)? {
+                    rest.retain(|other| other.seq > entry.seq);
                 }
             }
             if self.memory.groups.contains(&group) {
@@ -67,7 +69,6 @@ impl Draft<'_> {
     }
 
     fn receive_in(&mut self, session: &mut Session, entries: &[&LogEntry], summary: &mut Summary) -> Result<()> {
-        session.behind = false;
         let first = session.cursor.next;
         let mut void = 0;
         let mut rest = entries;
@@ -95,12 +96,11 @@ impl Draft<'_> {
             match &entry.body {
                 EntryBody::Commit { header, stanza, body } => {
                     void += u32::from(!self.commit_entry(session, entry.seq, (header, stanza.as_deref(), body))?);
-                    session.cursor.last_commit = entry.seq;
                 }
                 EntryBody::Request(request) => void += u32::from(!self.request(session, entry.seq, request.as_ref())),
-                EntryBody::Welcome { .. } => {
-                    void += 1;
-                    session.cursor.last_commit = entry.seq;
+                // A commit that the hub shows to us as if it added us: what it is for the others we cannot tell.
+                EntryBody::Welcome { commit_header, commit_body, .. } => {
+                    void += u32::from(!self.commit_entry(session, entry.seq, (commit_header, None, commit_body))?);
                 }
                 EntryBody::Message(_) => {}
             }
@@ -142,6 +142,10 @@ impl Draft<'_> {
                     self.emit(session.id(), seq, EventKind::ForkSuspected);
                     false
                 }
+                Sort::Ahead => {
+                    self.doubt(session, seq, Doubt::Excluded);
+                    false
+                }
                 Sort::Void => false,
             };
             void += u32::from(!counts);
@@ -171,30 +175,36 @@ impl Draft<'_> {
 
     /// A member's message, authenticated. Whether it counts.
     fn message(&mut self, session: &mut Session, seq: u64, message: Decrypted) -> bool {
-        if session.cursor.unsettled {
-            session.settle(&mut self.changes);
+        let Ok((seen, bytes)) = open_message(&message.content) else { return false };
+        if session.cursor.doubt != Doubt::None && session.cursor.seen.starts_with(&seen) {
+            self.settle(session, seq);
         }
         let state = &session.group.state;
         let Ok((leaf, user)) = state.member(message.leaf) else { return false };
-        let Ok(content) = MessageContent::decode(&message.content) else { return false };
+        let Ok(content) = MessageContent::decode(bytes) else { return false };
         match content.said {
             Said::App(_) if user.role < state.policy.post => false,
-            Said::App(bytes) => {
-                let id = message_id(session.id(), leaf.user(), leaf.device(), &message.content);
-                let what = EventKind::Message { id, user: leaf.user().clone(), device: leaf.device(), content: bytes };
+            Said::App(said) => {
+                let id = message_id(session.id(), leaf.user(), leaf.device(), bytes);
+                let what = EventKind::Message { id, user: leaf.user().clone(), device: leaf.device(), content: said };
                 if session.status == Status::Active {
                     self.emit(session.id(), seq, what);
                 }
                 true
             }
-            Said::Leave(signature) => self.take_up_leave(session, message.leaf, signature),
+            Said::Leave(scope, signature) => self.take_up_leave(session, message.leaf, (scope, signature)),
         }
     }
 
     /// Another member wants out: whoever holds the wish longest commits it.
-    fn take_up_leave(&mut self, session: &mut Session, leaf: LeafIndex, signature: Signature) -> bool {
+    fn take_up_leave(
+        &mut self,
+        session: &mut Session,
+        leaf: LeafIndex,
+        (scope, signature): (LeaveScope, Signature),
+    ) -> bool {
         let Ok((leaving, _)) = session.group.state.member(leaf) else { return false };
-        if leaving.signature_key().verify(&leave_input(session.id(), leaf), &signature).is_err() {
+        if leaving.signature_key().verify(&leave_input(session.id(), leaf, scope), &signature).is_err() {
             return false;
         }
         let own_user = session.group.own_leaf().is_ok_and(|own| own.user() == leaving.user());
@@ -204,7 +214,7 @@ impl Draft<'_> {
             self.environment.rng().fill_bytes(&mut byte);
             let delay = u64::from(byte[0]) % LEAVE_DELAY;
             let not_before = self.environment.now().after(delay);
-            session.push_row(Row::TakeOut { leaf, signature, not_before }, &mut self.changes);
+            session.push_row(Row::TakeOut { leaf, scope, signature, not_before }, &mut self.changes);
         }
         true
     }
@@ -228,10 +238,19 @@ impl Draft<'_> {
                 self.emit(session.id(), seq, EventKind::CloneSuspected);
                 return Ok(false);
             }
+            let state = &session.group.state;
+            let may_post = state.member(session.group.own).is_ok_and(|(_, user)| user.role >= state.policy.post);
+            if !may_post && session.status == Status::Active {
+                session.drop_row(number, &mut self.changes);
+                let why = ErrorKind::NotAllowed;
+                self.emit(session.id(), seq, EventKind::MessageDropped { id, why });
+                return Ok(true);
+            }
             if echoed {
                 summary.duplicates = summary.duplicates.saturating_add(1);
             } else {
                 summary.echoes.push(id);
+                self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
                 self.echo(session, number);
             }
             return Ok(true);
@@ -243,10 +262,14 @@ impl Draft<'_> {
                 session.stop(Status::RolledBack, &mut self.changes);
                 Ok(true)
             }
-            // Sent and echoed earlier in this epoch, and now repeated; its keys are gone, so no more can be told.
-            Ok(OwnFrame::Past(_)) => {
-                summary.duplicates = summary.duplicates.saturating_add(1);
-                Ok(true)
+            // Its keys are gone, so all that can be told is whether it is the one we sent.
+            Ok(OwnFrame::Past(generation)) => {
+                if self.load(&records::sent(session.id(), generation))? == Some(kdf::sha256(frame).to_vec()) {
+                    summary.duplicates = summary.duplicates.saturating_add(1);
+                    return Ok(true);
+                }
+                self.emit(session.id(), seq, EventKind::CloneSuspected);
+                Ok(false)
             }
             Err(_) => Ok(false),
         }
@@ -254,7 +277,7 @@ impl Draft<'_> {
 
     /// A message of ours is in the log. Unless it may be void for the others, it is done.
     fn echo(&mut self, session: &mut Session, number: u64) {
-        if session.cursor.unsettled {
+        if session.cursor.doubt != Doubt::None {
             if let Some(Row::Message { echoed, .. }) = session.queue.get_mut(&number) {
                 *echoed = true;
             }
@@ -267,11 +290,15 @@ impl Draft<'_> {
     /// Another device asks to be readmitted. Whether the request is authentic, as far as we can read it.
     fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> bool {
         let Some(request) = request else { return true };
-        let Ok(request) = session.group.open_request(request, self.environment.now()) else { return false };
-        let Ok(package) = UnverifiedKeyPackage::try_from(&request.package) else { return false };
-        let leaf = request.package.leaf();
-        let what =
-            EventKind::RejoinRequested { user: leaf.user().clone(), device: leaf.device(), package: Box::new(package) };
+        let key = Group::request_epoch(request.header()).ok().and_then(|epoch| session.requests.get(&epoch));
+        let Some(key) = key else { return false };
+        let Ok(request) = session.group.open_request(request, key, self.environment.now()) else { return false };
+        let leaf = request.package().leaf().claims();
+        let what = EventKind::RejoinRequested {
+            user: leaf.user().clone(),
+            device: leaf.device(),
+            request: Box::new(request.clone()),
+        };
         self.emit(session.id(), seq, what);
         true
     }
@@ -279,12 +306,10 @@ impl Draft<'_> {
 
 /// How many of the first entries are messages without a gap.
 fn message_run(entries: &[&LogEntry], next: u64) -> usize {
-    let expected = next..;
-    entries
-        .iter()
-        .zip(expected)
-        .take_while(|(entry, seq)| entry.seq == *seq && matches!(entry.body, EntryBody::Message(_)))
-        .count()
+    let is_next = |(at, entry): &(u64, &&LogEntry)| {
+        next.checked_add(*at) == Some(entry.seq) && matches!(entry.body, EntryBody::Message(_))
+    };
+    (0..).zip(entries).take_while(is_next).count()
 }
 
 fn sort<'a>(session: &Session, entry: &'a LogEntry) -> Sort<'a> {
@@ -292,7 +317,10 @@ fn sort<'a>(session: &Session, entry: &'a LogEntry) -> Sort<'a> {
     let context = &session.group.secrets.context;
     let Ok(frame) = Frame::parse(bytes) else { return Sort::Void };
     if !frame.is_for(context) {
-        return Sort::Void;
+        // The frame has the epoch's low 32 bits; half of their range is ahead.
+        let low = u32::try_from(context.epoch().0 & u64::from(u32::MAX)).unwrap_or_default();
+        let ahead = frame.epoch_low().wrapping_sub(low) <= u32::MAX / 2;
+        return if frame.group() == session.id() && ahead { Sort::Ahead } else { Sort::Void };
     }
     let (leaf, generation) = frame.unmask(context);
     if leaf == session.group.own {

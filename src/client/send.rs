@@ -2,14 +2,19 @@
 
 use super::change::Change;
 use super::event::{EventKind, IntentId};
-use super::session::{Pending, Row, Sealed, Session, Status};
+use super::session::{Doubt, Pending, Row, Sealed, Session, Status};
 use super::stage::Draft;
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{MessageContent, NewCommit, Proposal, Said, entry_hash, leave_input, message_id, seal_request};
+use crate::group::{
+    LeaveScope, MessageContent, NewCommit, Occasion, Proposal, Said, entry_hash, leave_input, message_id, seal_message,
+};
 use crate::ids::{GroupId, MessageId};
 use crate::limits;
-use crate::log::{Post, PostBody, PostId, PostReply, post_id};
+use crate::log::{Post, PostBody, PostReply, post_id};
 use crate::wire::Wire;
+
+/// Bytes that a frame's content may have more than what is queued: what was seen of the log, and heads.
+const MESSAGE_HEAD: usize = 24;
 
 impl Draft<'_> {
     /// See [`Client::send`](super::Client::send).
@@ -31,7 +36,7 @@ impl Draft<'_> {
                 Change::Rejoin => return draft.ask_to_rejoin(session),
                 Change::Leave => {
                     require(session, Status::Active)?;
-                    return draft.leave(session);
+                    return draft.leave(session, LeaveScope::User);
                 }
                 change => {
                     require(session, Status::Active)?;
@@ -48,7 +53,7 @@ impl Draft<'_> {
     }
 
     /// Queues the message that asks the others to take us out; from now on nothing else is sent.
-    pub(super) fn leave(&mut self, session: &mut Session) -> Result<IntentId> {
+    pub(super) fn leave(&mut self, session: &mut Session, scope: LeaveScope) -> Result<IntentId> {
         let state = &session.group.state;
         let (own, _) = state.member(session.group.own)?;
         if state.users.len() == 1 {
@@ -56,20 +61,22 @@ impl Draft<'_> {
         }
         let owners = state.users.values().filter(|user| user.role == crate::group::Role::Owner).count();
         let sole_owner = owners == 1 && state.user(own.user()).is_some_and(|u| u.role == crate::group::Role::Owner);
-        if sole_owner {
+        let others = state.leaves_of(own.user()).count() > 1;
+        if sole_owner && !(scope == LeaveScope::Device && others) {
             return Err(Error::not_allowed("a group keeps at least one owner: give another member that role first"));
         }
-        let signature = session.group.signing.sign(&leave_input(session.id(), session.group.own));
-        self.queue_message(session, Said::Leave(signature))?;
+        let signature = session.group.signing.sign(&leave_input(session.id(), session.group.own, scope));
+        session.cursor.leave = session.cursor.next_row;
+        self.queue_message(session, Said::Leave(scope, signature))?;
         session.status = Status::Leaving;
         session.save_group(&mut self.changes);
-        Ok(IntentId(session.cursor.next_row.saturating_sub(1)))
+        Ok(IntentId(session.cursor.leave))
     }
 
     fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
         let content = MessageContent::new(said, self.environment.rng()).encode();
-        if content.len() > limits::MESSAGE_CONTENT {
-            return Err(Error::limit("a message is at most 64 KiB less 32 bytes: attach what is longer"));
+        if content.len() > limits::MESSAGE_CONTENT.saturating_sub(MESSAGE_HEAD) {
+            return Err(Error::limit("a message is at most 64 KiB less 64 bytes: attach what is longer"));
         }
         let own = session.group.own_leaf()?;
         let id = message_id(session.id(), own.user(), own.device(), &content);
@@ -79,13 +86,15 @@ impl Draft<'_> {
     }
 
     fn ask_to_rejoin(&mut self, session: &mut Session) -> Result<IntentId> {
-        if !matches!(session.status, Status::Excluded | Status::RolledBack | Status::Removed) {
-            return Err(Error::misuse("this device is not excluded from the group"));
+        let stopped = matches!(session.status, Status::RolledBack | Status::Removed);
+        if !stopped && session.cursor.doubt == Doubt::None {
+            return Err(Error::misuse("nothing shows that the group has gone on without this device"));
         }
         let package = self.new_package(false)?;
-        let device = &self.memory.device;
-        let (state, own) = (&session.group.state, session.group.own);
-        let request = seal_request(state, own, &package, device.signer(), self.environment.rng())?;
+        let signer = self.memory.device.signer();
+        let request = session.group.request_to_rejoin(&package, signer)?;
+        let request = session.group.seal_request(&request, signer, self.environment.rng())?;
+        session.cursor.rejoin = Some(package.id());
         Ok(IntentId(session.push_row(Row::Request(request), &mut self.changes)))
     }
 
@@ -101,10 +110,18 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// See [`Client::outbox_of`](super::Client::outbox_of).
+    pub fn outbox_of(&mut self, group: GroupId, max: usize) -> Result<()> {
+        let max = self.posts.len().saturating_add(max);
+        self.with(group, |draft, session| draft.drain(session, max))
+    }
+
     /// Posts a group's rows in order. A commit is the last: what follows it waits for the new epoch.
     fn drain(&mut self, session: &mut Session, max: usize) -> Result<()> {
+        self.heal_if_due(session);
         let numbers: Vec<u64> = session.queue.keys().copied().collect();
         let mut sealed_any = false;
+        let waits = session.behind == Some(session.cursor.last_commit);
         for number in numbers {
             if self.posts.len() >= max {
                 break;
@@ -119,13 +136,16 @@ impl Draft<'_> {
                     let body = PostBody::Request(request.clone());
                     self.post(session, number, body);
                 }
-                _ if !session.status.reads() || session.behind => {}
+                _ if !session.status.reads() || waits => {}
+                Row::Message { echoed: true, .. } => {}
                 Row::Message { .. } => {
                     sealed_any |= self.seal(session, number)?;
                     if let Some(Row::Message { sealed: Some(Sealed { frame, .. }), .. }) = session.queue.get(&number) {
                         self.post(session, number, PostBody::Message(frame.clone()));
                     }
                 }
+                // A commit of ours would renew the leaf whose leave is on its way.
+                Row::TakeOut { .. } if session.status != Status::Active => {}
                 Row::TakeOut { not_before, .. } if *not_before > self.environment.now() => {}
                 Row::Change(_) | Row::TakeOut { .. } => {
                     if self.commit(session, number)? {
@@ -140,14 +160,28 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn post(&mut self, session: &Session, number: u64, body: PostBody) {
+    /// Queues the healing that the policy asks for.
+    fn heal_if_due(&mut self, session: &mut Session) {
+        let every = session.group.state.policy.heal_after;
+        let due = every > 0 && self.environment.now() > session.cursor.renewed.after(every);
+        let queued = session.queue.values().any(|row| matches!(row, Row::Change(_)));
+        if due && !queued && session.status == Status::Active {
+            session.push_row(Row::Change(Change::Heal), &mut self.changes);
+        }
+    }
+
+    fn post(&mut self, session: &mut Session, number: u64, body: PostBody) {
         if !session.accepted.contains(&number) {
+            session.posts.insert(post_id(session.id(), &body), number);
             self.posts.push(Post { group: session.id(), after: session.cursor.last_commit, body });
         }
     }
 
     /// Encrypts a row in this epoch unless it is already; whether it did.
     fn seal(&mut self, session: &mut Session, number: u64) -> Result<bool> {
+        if session.status == Status::Leaving {
+            sign_leave_anew(session, number);
+        }
         let Some(Row::Message { content, sealed: sealed @ None, .. }) = session.queue.get_mut(&number) else {
             return Ok(false);
         };
@@ -156,7 +190,9 @@ impl Draft<'_> {
         };
         let generation = chain.generation();
         let context = session.group.context();
-        let (frame, next) = chain.encrypt(context, content, self.environment.rng()).map_err(|(error, _)| error)?;
+        let [seen @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = &session.cursor.seen;
+        let message = seal_message(seen, content);
+        let (frame, next) = chain.encrypt(context, &message, self.environment.rng()).map_err(|(error, _)| error)?;
         *sealed = Some(Sealed { generation, frame });
         session.sending = Some(next);
         session.save_row(number, &mut self.changes);
@@ -172,7 +208,9 @@ impl Draft<'_> {
         }
         let made = match self.make_commit(session, number) {
             Ok(made) => made,
-            Err(error) if error.kind() == ErrorKind::Misuse || error.kind() == ErrorKind::Storage => return Err(error),
+            Err(error) if error.kind() == ErrorKind::Storage => return Err(error),
+            // The key store of the device key failed: try again with the next outbox, and let other groups go on.
+            Err(error) if error.kind() == ErrorKind::Signer => return Ok(true),
             Err(error) => {
                 let own = matches!(session.queue.get(&number), Some(Row::Change(_)));
                 session.drop_row(number, &mut self.changes);
@@ -197,20 +235,20 @@ impl Draft<'_> {
         let group = &session.group;
         let (proposals, init_keys) = match session.queue.get(&number) {
             Some(Row::Change(change)) => change.proposals(&group.state, group.own, now)?,
-            Some(Row::TakeOut { leaf, signature, .. }) => {
-                (vec![Proposal::Leave { leaf: *leaf, signature: *signature }], Default::default())
+            Some(Row::TakeOut { leaf, scope, signature, .. }) => {
+                (vec![Proposal::Leave { leaf: *leaf, scope: *scope, signature: *signature }], Default::default())
             }
             _ => return Err(Error::misuse("this row is not a commit")),
         };
-        group.commit(proposals, &init_keys, now, self.memory.device.actor(), self.environment.rng())
+        let occasion = Occasion { time: now, seen: session.cursor.seen };
+        group.commit(proposals, &init_keys, occasion, self.memory.device.actor(), self.environment.rng())
     }
 
     /// See [`Client::posted`](super::Client::posted).
-    pub fn posted(&mut self, group: GroupId, id: PostId, reply: PostReply) -> Result<()> {
-        self.with(group, |draft, session| {
-            let Some(number) = find(session, id, draft.memory.device.identity().user().domain()) else {
-                return Ok(());
-            };
+    pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
+        self.with(post.group, |draft, session| {
+            // A post of an epoch that has ended meanwhile, or of an earlier process: its row is posted again anyway.
+            let Some(number) = session.posts.get(&post.id()).copied() else { return Ok(()) };
             match reply {
                 PostReply::Accepted => match session.queue.get(&number) {
                     Some(Row::Create | Row::Request(_)) => {
@@ -221,7 +259,7 @@ impl Draft<'_> {
                         session.accepted.insert(number);
                     }
                 },
-                PostReply::Behind => session.behind = true,
+                PostReply::Behind => session.behind = Some(post.after),
                 PostReply::Refused => draft.refused(session, number),
             }
             Ok(())
@@ -232,28 +270,32 @@ impl Draft<'_> {
         if session.pending.as_ref().is_some_and(|pending| pending.row == number) {
             session.set_pending(None, &mut self.changes);
         }
+        if let Some(row) = session.queue.get(&number) {
+            self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);
+        }
         session.drop_row(number, &mut self.changes);
         session.save_cursor(&mut self.changes);
-        let what = EventKind::IntentDropped { intent: IntentId(number), why: ErrorKind::NotAllowed };
-        self.emit(session.id(), session.cursor.next, what);
+    }
+
+    /// Tells the app that what it asked for will not happen. What the protocol queued by itself is nobody's loss.
+    pub(super) fn dropped(&mut self, session: &Session, seq: u64, (number, row): (u64, &Row), why: ErrorKind) {
+        match row {
+            Row::Message { id, .. } => self.emit(session.id(), seq, EventKind::MessageDropped { id: *id, why }),
+            Row::Create | Row::Change(_) | Row::Request(_) => {
+                self.emit(session.id(), seq, EventKind::IntentDropped { intent: IntentId(number), why });
+            }
+            Row::TakeOut { .. } => {}
+        }
     }
 }
 
-/// The row a post was made of.
-fn find(session: &Session, id: PostId, domain: &crate::identity::AppDomain) -> Option<u64> {
-    let group = session.id();
-    if let Some(pending) = &session.pending {
-        if post_id(group, &pending.body) == id {
-            return Some(pending.row);
-        }
+/// A queued leave is signed by the leaf as it is when it goes out: a commit of ours may have renewed it meanwhile.
+fn sign_leave_anew(session: &mut Session, number: u64) {
+    let Some(Row::Message { content, sealed: None, .. }) = session.queue.get_mut(&number) else { return };
+    if let Ok(MessageContent { nonce, said: Said::Leave(scope, _) }) = MessageContent::decode(content) {
+        let input = leave_input(session.group.state.group, session.group.own, scope);
+        *content = MessageContent { nonce, said: Said::Leave(scope, session.group.signing.sign(&input)) }.encode();
     }
-    let body = |row: &Row| match row {
-        Row::Create => Some(PostBody::Create { leaf: session.group.own, domain: domain.clone() }),
-        Row::Message { sealed: Some(sealed), .. } => Some(PostBody::Message(sealed.frame.clone())),
-        Row::Request(request) => Some(PostBody::Request(request.clone())),
-        Row::Message { .. } | Row::Change(_) | Row::TakeOut { .. } => None,
-    };
-    session.queue.iter().find(|(_, row)| body(row).is_some_and(|body| post_id(group, &body) == id)).map(|(n, _)| *n)
 }
 
 fn require(session: &Session, status: Status) -> Result<()> {
