@@ -24,8 +24,11 @@ pub const ENVELOPE_SENDER: usize = 4 * 1024;
 /// Bytes of the tail of an envelope: one confirmation tag.
 pub const ENVELOPE_TAIL: usize = 32;
 
-/// Bytes of one group message before padding. Larger things are attachments.
+/// Bytes of what a frame carries, before padding.
 pub const MESSAGE_CONTENT: usize = 64 * 1024;
+
+/// Bytes an app may say in one message of a group; the rest is the message's own head. Larger things are attachments.
+pub const MESSAGE: usize = MESSAGE_CONTENT - 64;
 
 /// Generations a sender's chain may be moved forward by one message, and the message keys kept for its late
 /// messages. At a fifth of a microsecond each this bounds the work a forged header can cause to half a millisecond.
@@ -89,3 +92,7 @@ pub const CLOCK_SKEW: u64 = 60 * 60;
 
 /// Bytes of one entry of a hub's log, or of one post.
 pub const POST: usize = 96 * 1024 * 1024;
+
+/// Places in a group's queue between the oldest message or change that waits and the newest: what a reader of the
+/// store counts through.
+pub const QUEUE: u64 = 1 << 20;

@@ -48,7 +48,7 @@ impl Draft<'_> {
         let Some(stanza) = stanza else {
             let removed = clear.mailboxes.drop.contains(&session.group.own);
             self.doubt(session, seq, if removed { Doubt::Removed } else { Doubt::Unopened });
-            return Ok(false);
+            return Ok(removed);
         };
         let commit = Header::decode(header).and_then(|header| EnvelopeFor::new(header, stanza, body.to_vec()));
         let processed = match &commit {

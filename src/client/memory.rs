@@ -29,6 +29,19 @@ pub(super) struct Counters {
     pub(super) next_event: u64,
 }
 
+impl Counters {
+    /// The inbox has no holes, so its ends tell whether the counters are damaged; acknowledging counts through them.
+    fn check(&self, store: &dyn Store) -> Result<()> {
+        let Self { first_event, next_event } = *self;
+        let held = |id| Ok::<_, Error>(store.load(&records::event(id))?.is_some());
+        let whole = match next_event.checked_sub(1) {
+            Some(last) if first_event <= last => held(first_event)? && held(last)?,
+            _ => first_event == next_event && !held(next_event)?,
+        };
+        if whole { Ok(()) } else { Err(Error::damaged("the inbox is not where its counters say: restore the store")) }
+    }
+}
+
 /// What is remembered of a key package besides its private keys.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PackageEntry {
@@ -71,6 +84,7 @@ impl Memory {
         let counters = records::decode(&need(records::counters())?, 2, |r| {
             Ok(Counters { first_event: r.u64()?, next_event: r.u64()? })
         })?;
+        counters.check(store)?;
         let groups = records::decode_list(&need(records::groups())?)?.into_iter().collect();
         let packages: Vec<PackageEntry> = records::decode_list(&need(records::packages())?)?;
         Ok(Self {

@@ -187,7 +187,7 @@ impl Client {
         self.run(|draft| draft.change(*group, change)).map(|saved| saved.value)
     }
 
-    /// Queues a message: at most 64 KiB less 32 bytes, of whatever form the group's apps agree on.
+    /// Queues a message: at most [`limits::MESSAGE`](crate::limits::MESSAGE) bytes, of whatever form the group's apps agree on.
     ///
     /// It is durable at once and encrypted when the outbox is drained. The id is what every member will see.
     pub fn send(&mut self, group: &GroupId, content: &[u8]) -> Result<MessageId> {

@@ -13,9 +13,6 @@ use crate::limits;
 use crate::log::{Post, PostBody, PostReply, post_id};
 use crate::wire::Wire;
 
-/// Bytes that a frame's content may have more than what is queued: what was seen of the log, and heads.
-const MESSAGE_HEAD: usize = 24;
-
 impl Draft<'_> {
     /// See [`Client::send`](super::Client::send).
     pub fn send(&mut self, group: GroupId, content: &[u8]) -> Result<MessageId> {
@@ -24,6 +21,9 @@ impl Draft<'_> {
             let (_, user) = session.group.state.member(session.group.own)?;
             if user.role < session.group.state.policy.post {
                 return Err(Error::not_allowed("your role may not post in this group"));
+            }
+            if content.len() > limits::MESSAGE {
+                return Err(Error::limit("a message is at most 64 KiB less 64 bytes: attach what is longer"));
             }
             draft.queue_message(session, Said::App(content.to_vec()))
         })
@@ -75,9 +75,6 @@ impl Draft<'_> {
 
     fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
         let content = MessageContent::new(said, self.environment.rng()).encode();
-        if content.len() > limits::MESSAGE_CONTENT.saturating_sub(MESSAGE_HEAD) {
-            return Err(Error::limit("a message is at most 64 KiB less 64 bytes: attach what is longer"));
-        }
         let own = session.group.own_leaf()?;
         let id = message_id(session.id(), own.user(), own.device(), &content);
         let row = Row::Message { content, id, sealed: None, echoed: false };
@@ -299,6 +296,10 @@ fn sign_leave_anew(session: &mut Session, number: u64) {
 }
 
 fn require(session: &Session, status: Status) -> Result<()> {
+    // The other half is for what is queued unasked: another's leave, a heal.
+    if session.cursor.next_row.saturating_sub(session.cursor.first_row) >= limits::QUEUE / 2 {
+        return Err(Error::limit("too much waits to be posted: drain the outbox first"));
+    }
     if session.status == status {
         return Ok(());
     }

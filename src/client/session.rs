@@ -495,6 +495,9 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
             renewed: r.item()?,
         })
     })?;
+    if cursor.next_row.saturating_sub(cursor.first_row) > limits::QUEUE {
+        return Err(Error::damaged("a group's queue is longer than it can be: restore the store"));
+    }
     let mut queue = BTreeMap::new();
     for number in cursor.first_row..cursor.next_row {
         if let Some(record) = load(records::row(id, number))? {

@@ -263,7 +263,10 @@ impl GroupLog {
         let body = match self.stored(seq)? {
             PostBody::Create { .. } => return None,
             PostBody::Message(frame) => EntryBody::Message(frame.clone()),
-            PostBody::Request(request) => EntryBody::Request(request.split(&leaf.encode())),
+            // One stanza for all: whoever was a member in the epoch it names holds its key.
+            PostBody::Request(request) => {
+                EntryBody::Request(request.stanzas().first().and_then(|all| request.split(all.recipient())))
+            }
             PostBody::Commit { commit, .. } => EntryBody::Commit {
                 header: commit.header().bytes().to_vec(),
                 stanza: commit.split(&leaf.encode()).map(|own| own.stanza().to_vec()),

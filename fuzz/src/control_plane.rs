@@ -1,0 +1,135 @@
+//! Every public decoder: what it accepts, it writes back the same.
+
+use convivio::client::Event;
+use convivio::envelope::{Envelope, EnvelopeFor, EnvelopeId, Header, ReplayGuard};
+use convivio::group::{CommitHeader, Effect, GroupInfo, Policy};
+use convivio::identity::{
+    AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, TrustedApps, UnverifiedDeviceIdentity,
+    UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
+};
+use convivio::log::{LogEntry, Post, PostBody, PostId};
+use convivio::ratchet::{Frame, SenderKey};
+use convivio::store::RecordKey;
+use convivio::{ErrorKind, InitKey, SealKey, VerifyKey};
+
+use super::Seeds;
+use super::town::{tag, town};
+
+macro_rules! round_trips {
+    ($bytes:expr, $($name:ident),+) => {
+        $(match $name::from_bytes($bytes) {
+            Ok(value) => assert!(value.to_bytes() == $bytes, concat!(stringify!($name), " has two encodings")),
+            Err(error) => expected(error.kind()),
+        })+
+    };
+}
+
+fn expected(kind: ErrorKind) {
+    assert!(
+        matches!(
+            kind,
+            ErrorKind::Malformed
+                | ErrorKind::Limit
+                | ErrorKind::Unsupported
+                | ErrorKind::Unauthentic
+                | ErrorKind::Damaged
+        ),
+        "a decoder blames {kind:?}"
+    );
+}
+
+pub fn run(data: &[u8]) {
+    round_trips!(
+        data,
+        AppKeyCertificate,
+        Capabilities,
+        Credential,
+        DeviceCertificate,
+        Effect,
+        Envelope,
+        EnvelopeFor,
+        Event,
+        GroupInfo,
+        LogEntry,
+        Policy,
+        Post,
+        ReplayGuard,
+        TrustedApps,
+        UnverifiedDeviceIdentity,
+        UnverifiedKeyPackage,
+        UnverifiedLeaf
+    );
+    if let Ok(header) = Header::decode(data) {
+        assert_eq!(header.bytes(), data);
+    }
+    let _ = CommitHeader::from_envelope_header(data);
+    if let Ok(key) = SenderKey::from_secret_bytes(data) {
+        assert_eq!(*key.to_secret_bytes(), data);
+    }
+    let _ = Frame::parse(data);
+    if let Ok(key) = <&[u8; 32]>::try_from(data) {
+        let _ = VerifyKey::from_bytes(*key).map(|read| assert_eq!(read.as_bytes(), key));
+        let _ = SealKey::from_bytes(*key).map(|read| assert_eq!(read.as_bytes(), key));
+        assert_eq!(PostId::from_bytes(*key).as_bytes(), key);
+        assert_eq!(EnvelopeId::from_bytes(*key).as_bytes(), key);
+    }
+    if let Ok(key) = data.try_into() {
+        let _ = InitKey::from_bytes(key).map(|read| assert_eq!(read.to_bytes(), data));
+    }
+    let _ = RecordKey::from_bytes(data).map(|key| assert_eq!(key.as_bytes(), data));
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = text.parse::<AppDomain>().map(|domain| assert_eq!(domain.as_str(), text));
+        let _ = text.parse::<UserUri>().map(|user| assert_eq!(user.as_str(), text));
+    }
+}
+
+pub fn seeds() -> Seeds {
+    let town = town();
+    let package = &town.package;
+    let (claims, identity) = (package.leaf().claims(), package.leaf().claims().identity());
+    let (credential, certificate) = (identity.credential(), identity.certificate());
+    let policy = convivio::testing::App::policy(&[&town.app]).unwrap();
+    let mut found: Vec<(&str, Vec<u8>)> = vec![
+        ("app_key_certificate", credential.app_key_certificate().to_bytes()),
+        ("credential", credential.to_bytes()),
+        ("device_certificate", certificate.to_bytes()),
+        ("device_identity", identity.to_bytes()),
+        ("capabilities", claims.capabilities().to_bytes()),
+        ("leaf", package.leaf().to_bytes()),
+        ("key_package", package.to_bytes()),
+        ("trusted_apps", policy.apps.to_bytes()),
+        ("policy", policy.to_bytes()),
+        ("group_info", GroupInfo::new("Town", "Everyone here").unwrap().to_bytes()),
+        ("effect_added", Effect::Added(claims.user().clone(), claims.device()).to_bytes()),
+        ("effect_policy", Effect::Policy(policy).to_bytes()),
+        ("replay_guard", ReplayGuard::new().to_bytes()),
+        ("sender_key", town.maria.chain(town.maria.signing()).sender_key().to_secret_bytes().to_vec()),
+        ("frame", town.maria.frame(0, b"hello", town.maria.signing())),
+        ("verify_key", claims.signature_key().as_bytes().to_vec()),
+        ("seal_key", claims.seal_key().as_bytes().to_vec()),
+        ("domain", b"town.example".to_vec()),
+        ("user", claims.user().as_str().as_bytes().to_vec()),
+    ];
+    for post in &town.posts {
+        let name = match &post.body {
+            PostBody::Create { .. } => "post_create",
+            PostBody::Message(_) => "post_message",
+            PostBody::Commit { commit, welcome: None } => {
+                found.push(("envelope", commit.to_bytes()));
+                found.push(("header", commit.header().bytes().to_vec()));
+                "post_commit"
+            }
+            PostBody::Commit { .. } => "post_commit_and_welcome",
+            PostBody::Request(_) => "post_request",
+        };
+        found.push((name, post.to_bytes()));
+    }
+    found.push(("entry_commit", town.commit.to_bytes()));
+    found.push(("entry_welcome", town.welcome.to_bytes()));
+    found.push(("entry_message", town.fresh.to_bytes()));
+    let mut seeds: Seeds =
+        found.into_iter().enumerate().map(|(i, (name, bytes))| (format!("{i:02}_{name}"), bytes)).collect();
+    let events = town.busy.iter().filter(|(key, _)| key.as_bytes()[0] == tag::EVENT);
+    seeds.extend(events.enumerate().map(|(i, (_, event))| (format!("event_{i}"), event.to_vec())));
+    seeds
+}
