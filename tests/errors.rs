@@ -64,7 +64,7 @@ fn a_message_has_a_longest_length() {
     let group = world.group(&mut maria, &mut [&mut bob]);
     assert_eq!(kind(maria.client.send(&group, &[b'x'; 64 * 1024])), ErrorKind::Limit);
     assert_eq!(maria.queued(&group), 0);
-    let longest = "x".repeat(64 * 1024 - 32);
+    let longest = "x".repeat(convivio::limits::MESSAGE);
     maria.say(&group, &longest);
     maria.say(&group, "");
     world.quiet(&mut [&mut maria, &mut bob]);

@@ -6,6 +6,7 @@
 #[allow(dead_code)]
 mod cross_app_group;
 
+use convivio::limits;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -135,8 +136,8 @@ fn a_malformed_line_is_named_with_what_was_expected() {
         let number = 4 + line.lines().count();
         assert!(complaint.starts_with(&format!("{number}: ")) && complaint.contains(said), "{line}: {complaint}");
     }
-    let long = complaint(format!("{start}maria: {}\n", "a".repeat(65_505)));
-    assert!(long.starts_with("5: expected at most 65504 bytes"), "{long}");
+    let long = complaint(format!("{start}maria: {}\n", "a".repeat(limits::MESSAGE + 1)));
+    assert!(long.starts_with("5: expected at most 65472 bytes"), "{long}");
     let latin = complaint([start.as_bytes(), b"maria: perch\xe9\n"].concat());
     assert!(latin.starts_with("5: expected UTF-8"), "{latin}");
     assert!(complaint("@create maria@photos.example\n").starts_with("1: expected \"@create name@app.example title\""));
@@ -165,7 +166,8 @@ fn a_file_that_cannot_be_read_is_named() {
 #[test]
 fn the_longest_message_goes_through() {
     let dir = Dir::new();
-    let script = dir.script(format!("@create a@a.example Lungo\n@add b@a.example\na: {}\n", "é".repeat(65_504 / 2)));
+    let script =
+        dir.script(format!("@create a@a.example Lungo\n@add b@a.example\na: {}\n", "é".repeat(limits::MESSAGE / 2)));
     let (well, out, err) = run(&[&"--script", &script]);
     assert!(well, "{err}");
     assert!(!out.contains('✘'), "a check failed");

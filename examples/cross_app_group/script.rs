@@ -13,9 +13,6 @@ use convivio::limits;
 /// Most bytes of a script: far beyond what anyone types, and far from filling the memory.
 const MAX_SCRIPT: u64 = 4 * 1024 * 1024;
 
-/// What a message costs besides its text.
-const MESSAGE_OVERHEAD: usize = 32;
-
 /// One line's act, and where it is written.
 #[derive(Debug)]
 pub(crate) struct Step {
@@ -139,7 +136,7 @@ fn say(line: &str) -> Result<Act, String> {
     if text.is_empty() {
         return Err(format!("expected \"{name}: text\", found no text"));
     }
-    let most = limits::MESSAGE_CONTENT - MESSAGE_OVERHEAD;
+    let most = limits::MESSAGE;
     if text.len() > most {
         return Err(format!("expected at most {most} bytes of text, found {}", text.len()));
     }
