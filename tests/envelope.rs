@@ -1,7 +1,6 @@
 //! Sealed envelopes, as someone sees them who uses nothing else of the crate.
 
 // Clippy allows these in test functions, but not in the helpers of an integration test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use convivio::envelope::{
     Draft, Envelope, EnvelopeFor, EnvelopeType, Header, Opener, Recipient, ReplayGuard, open, open_from, recipient_id,

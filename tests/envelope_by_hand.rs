@@ -2,7 +2,6 @@
 //! every other step uses the primitives directly. It shares no code with the crate but the bytes.
 
 // Clippy allows these in test functions, but not in the helpers of an integration test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit};

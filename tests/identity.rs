@@ -1,7 +1,5 @@
 //! From an app's root to a device's keys: what is believed, when, and what is not (`docs/protocol.md`, section 3).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
 use convivio::identity::*;
 use convivio::{
     DeviceId, ErrorKind, GroupId, InitSecret, LeafIndex, Result, SealSecret, Signature, SignatureInput, Signer,

@@ -1,7 +1,5 @@
 //! The ratchet from outside: what arrives, in whatever order and from whomever, and what it does to the reader.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's helpers may fail the test")]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use convivio::limits::{MESSAGE_CONTENT, SKIPPED_PER_GROUP, SKIPPED_PER_SENDER};

@@ -1,7 +1,5 @@
 //! A device's records survive, whatever store they are in.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-
 use convivio::store::{MemoryStore, SealedStore, Store, StoreErrorKind, StoreKey, conformance};
 
 fn key() -> StoreKey {

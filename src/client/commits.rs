@@ -18,9 +18,13 @@ impl Draft<'_> {
         seq: u64,
         (header, stanza, body): (&[u8], Option<&[u8]>, &[u8]),
     ) -> Result<bool> {
-        let Ok(clear) = CommitHeader::from_envelope_header(header) else { return Ok(false) };
         let state = &session.group.state;
-        if clear.group != state.group || clear.epoch < state.epoch {
+        let clear = CommitHeader::from_envelope_header(header).ok().filter(|clear| clear.group == state.group);
+        let Some(clear) = clear else {
+            session.cursor.unsettled = true;
+            return Ok(false);
+        };
+        if clear.epoch < state.epoch {
             return Ok(false);
         }
         if clear.epoch > state.epoch {
@@ -39,7 +43,10 @@ impl Draft<'_> {
             return Ok(false);
         };
         let commit = Header::decode(header).and_then(|h| EnvelopeFor::new(h, stanza.to_vec(), body.to_vec()));
-        let Ok(commit) = commit else { return Ok(false) };
+        let Ok(commit) = commit else {
+            session.cursor.unsettled = true;
+            return Ok(false);
+        };
         let entry = entry_hash(header, body);
         let own = session.pending.as_ref().filter(|pending| pending.entry == entry);
         match session.group.process(&commit, own.map(|pending| &pending.fresh)) {
@@ -63,7 +70,7 @@ impl Draft<'_> {
         }
     }
 
-    fn exclude(&mut self, session: &mut Session, seq: u64, why: EventKind) {
+    pub(super) fn exclude(&mut self, session: &mut Session, seq: u64, why: EventKind) {
         self.emit(session.id(), seq, why.clone());
         if why != EventKind::Excluded {
             self.emit(session.id(), seq, EventKind::Excluded);
@@ -82,6 +89,12 @@ impl Draft<'_> {
     fn adopt(&mut self, session: &mut Session, seq: u64, transition: Transition, own: Option<u64>) -> Result<()> {
         let Transition { group, chains, by, changes: effects } = transition;
         let author = session.group.state.member(by)?.0.user().clone();
+        // Whoever committed in this epoch took the commit we could not open for void.
+        if by == session.group.own {
+            session.cursor.renewed = self.environment.now();
+        } else if session.cursor.unsettled {
+            session.settle(&mut self.changes);
+        }
         let intent = own.map(IntentId);
         let public = own.is_none_or(|row| matches!(session.queue.get(&row), Some(Row::Change(_))));
         if let Some(row) = own {
@@ -89,7 +102,6 @@ impl Draft<'_> {
         }
         session.set_pending(None, &mut self.changes);
         session.advance(group, chains, &mut self.changes);
-        session.behind = false;
         self.report_skew(session, seq);
         self.pin_added(session, seq, &effects)?;
         let left = effects.iter().any(|effect| matches!(effect, Effect::Left(_)));

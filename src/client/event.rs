@@ -86,9 +86,16 @@ pub enum EventKind {
         /// Who.
         user: UserUri,
     },
-    /// A queued change or message can no longer happen.
+    /// A queued message cannot be sent: the hub refused it for good, or our role no longer may post.
+    MessageDropped {
+        /// Which.
+        id: MessageId,
+        /// Why.
+        why: ErrorKind,
+    },
+    /// A queued change can no longer happen.
     IntentDropped {
-        /// Which: the id that `change` gave, or of the message.
+        /// Which: the id that `change` gave.
         intent: IntentId,
         /// Why.
         why: ErrorKind,
@@ -123,7 +130,9 @@ impl EventKind {
             Self::Invitation { .. } => Some("show who invites, then answer the invitation"),
             Self::RejoinRequested { .. } => Some("ask the user, then readmit the device or ignore the request"),
             Self::IdentityChanged { .. } => Some("compare safety numbers before trusting this user again"),
-            Self::IntentDropped { .. } => Some("show why, and ask the user whether to try something else"),
+            Self::IntentDropped { .. } | Self::MessageDropped { .. } => {
+                Some("show why, and ask the user whether to try something else")
+            }
             Self::Excluded | Self::RolledBack => Some("ask to be readmitted: change(group, Change::Rejoin)"),
             Self::Removed => Some("show it, then forget the group"),
             Self::ForkSuspected => Some("compare the group's authenticator with another member over another channel"),
@@ -182,6 +191,7 @@ impl Wire for EventKind {
             Self::RolledBack => w.array(1).uint(12),
             Self::CloneSuspected => w.array(1).uint(13),
             Self::ClockSkew => w.array(1).uint(14),
+            Self::MessageDropped { id, why } => w.array(3).uint(15).item(id).uint(kind_number(*why)),
         };
     }
 
@@ -212,6 +222,7 @@ impl Wire for EventKind {
             (1, 12) => Self::RolledBack,
             (1, 13) => Self::CloneSuspected,
             (1, 14) => Self::ClockSkew,
+            (3, 15) => Self::MessageDropped { id: r.item()?, why: kind_of(r.u64()?) },
             _ => return Err(Error::malformed("not an event")),
         })
     }

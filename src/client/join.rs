@@ -42,8 +42,7 @@ impl Draft<'_> {
     pub fn create_group(&mut self, policy: Policy, info: GroupInfo) -> Result<GroupId> {
         let now = self.environment.now();
         let created = Group::create(self.memory.device.actor(), policy, info, now, self.environment.rng())?;
-        let cursor = Cursor { next: 1, last_commit: 0, first_row: 1, next_row: 1, unsettled: false };
-        let mut session = Session::enter(created, Status::Active, cursor, &mut self.changes);
+        let mut session = Session::enter(created, Status::Active, Cursor::after(0, now), &mut self.changes);
         session.push_row(Row::Create, &mut self.changes);
         Ok(self.keep(session))
     }
@@ -129,6 +128,7 @@ impl Draft<'_> {
                 if let Some(old) = old {
                     self.memory.sessions.insert(entry.group, old);
                 }
+                self.emit(entry.group, entry.seq, EventKind::Void { entries: 1 });
                 Ok(false)
             }
         }
@@ -166,8 +166,7 @@ impl Draft<'_> {
         let info = group.state.info.clone();
         let users = u32::try_from(group.state.users.len()).unwrap_or(u32::MAX);
         let transition = Transition { group, chains, by: inviter, changes: Vec::new() };
-        let cursor =
-            Cursor { next: seq.saturating_add(1), last_commit: seq, first_row: 1, next_row: 1, unsettled: false };
+        let cursor = Cursor::after(seq, self.environment.now());
         let (status, what) = match &old {
             Some(_) => (Status::Active, EventKind::Rejoined { by }),
             None => (Status::Invited, EventKind::Invitation { by, info, users }),

@@ -1,5 +1,6 @@
 //! What a client holds in memory of its store: read at open, written through, dropped when in doubt.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::device::{Device, DeviceKeys};
@@ -85,11 +86,10 @@ impl Memory {
         if !self.groups.contains(&group) {
             return Err(Error::new(ErrorKind::UnknownGroup, "this device holds no group with this id"));
         }
-        if !self.sessions.contains_key(&group) {
-            let loaded = session::load(group, &|key| Ok(store.load(&key)?))?;
-            self.sessions.insert(group, loaded);
+        match self.sessions.entry(group) {
+            Entry::Occupied(session) => Ok(session.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(session::load(group, &|key| Ok(store.load(&key)?))?)),
         }
-        self.sessions.get_mut(&group).ok_or(Error::new(ErrorKind::UnknownGroup, "this device holds no such group"))
     }
 
     pub(super) fn save_counters(&self, changes: &mut ChangeSet) {

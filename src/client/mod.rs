@@ -29,9 +29,9 @@ pub use stage::{Draft, Saved, Staged};
 use crate::crypto::sign::Signer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Group, GroupInfo, GroupState, Policy};
-use crate::identity::{DeviceIdentity, KeyPackage, UserUri};
-use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId};
-use crate::log::{LogEntry, Post, PostId, PostReply};
+use crate::identity::{DeviceIdentity, KeyPackage, SafetyNumber, UserUri};
+use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
+use crate::log::{LogEntry, Post, PostReply};
 use crate::secret::Secret;
 use crate::store::{ChangeSet, Store};
 use memory::Memory;
@@ -172,14 +172,27 @@ impl Client {
         self.run(|draft| draft.outbox(max)).map(|saved| saved.posts)
     }
 
-    /// Tells what the hub answered to a post.
-    pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
-        self.posted_id(&post.group, post.id(), reply)
+    /// [`outbox`](Self::outbox) of one group, for whoever talks to several hubs.
+    pub fn outbox_of(&mut self, group: &GroupId, max: usize) -> Result<Vec<Post>> {
+        self.run(|draft| draft.outbox_of(*group, max)).map(|saved| saved.posts)
     }
 
-    /// [`posted`](Self::posted), for whoever kept only the post's id.
-    pub fn posted_id(&mut self, group: &GroupId, id: PostId, reply: PostReply) -> Result<()> {
-        self.run(|draft| draft.posted(*group, id, reply)).map(|saved| saved.value)
+    /// Tells what the hub answered to a post.
+    pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
+        self.run(|draft| draft.posted(post, reply)).map(|saved| saved.value)
+    }
+
+    /// When to drain the outbox next even if nothing else happens: another member's leave that this device may have to
+    /// commit, or a healing that the policy asks for.
+    pub fn wake_at(&mut self) -> Result<Option<Timestamp>> {
+        let mut earliest = None;
+        for group in self.groups()? {
+            self.memory()?;
+            let Some(memory) = &mut self.memory else { return Err(closed()) };
+            let due = memory.session(self.store.as_ref(), group)?.wake_at();
+            earliest = [earliest, due].into_iter().flatten().min();
+        }
+        Ok(earliest)
     }
 
     /// Processes log entries, of any groups and in any order, in one transaction.
@@ -371,6 +384,15 @@ impl GroupView<'_> {
     #[must_use]
     pub fn export(&self, label: &str, context: &[u8]) -> Secret<32> {
         self.group.export(label, context)
+    }
+
+    /// What this device's user and another user of the group compare, over another channel, to know that nobody stands
+    /// between them. `NotMember` if there is no such user.
+    pub fn safety_number(&self, other: &UserUri) -> Result<SafetyNumber> {
+        let state = self.group.state();
+        let theirs = state.user(other).ok_or(Error::new(ErrorKind::NotMember, "no such user in the group"))?;
+        let own = self.group.own_leaf()?;
+        Ok(SafetyNumber::new(own.user(), own.identity_key(), other, &theirs.identity))
     }
 
     /// How many messages and changes wait to be through the log.

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
+use super::records;
 use super::session::{Row, Session, Status};
 use super::stage::Draft;
+use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::envelope::EnvelopeFor;
 use crate::error::{ErrorKind, Result};
@@ -33,7 +35,10 @@ pub struct Summary {
 enum Sort<'a> {
     Own(&'a [u8], Generation),
     Other(&'a [u8]),
+    /// Under a leaf that is not in the roster.
     Foreign,
+    /// Of an epoch that we have not come to.
+    Ahead,
     Void,
 }
 
@@ -50,11 +55,9 @@ impl Draft<'_> {
         for (group, entries) in by_group {
             let mut rest: Vec<&LogEntry> = entries.into_values().collect();
             // A welcome comes before anything else of its group can be read.
-            if let Some(at) = rest.iter().position(|entry| matches!(entry.body, EntryBody::Welcome { .. })) {
-                if let Some(welcome) = rest.get(at) {
-                    if self.welcome(welcome)? {
-                        rest.drain(..=at);
-                    }
+            for entry in rest.clone() {
+                if matches!(entry.body, EntryBody::Welcome { .. }) && self.welcome(entry)? {
+                    rest.retain(|other| other.seq > entry.seq);
                 }
             }
             if self.memory.groups.contains(&group) {
@@ -67,7 +70,6 @@ impl Draft<'_> {
     }
 
     fn receive_in(&mut self, session: &mut Session, entries: &[&LogEntry], summary: &mut Summary) -> Result<()> {
-        session.behind = false;
         let first = session.cursor.next;
         let mut void = 0;
         let mut rest = entries;
@@ -98,8 +100,10 @@ impl Draft<'_> {
                     session.cursor.last_commit = entry.seq;
                 }
                 EntryBody::Request(request) => void += u32::from(!self.request(session, entry.seq, request.as_ref())),
+                // A commit that the hub shows to us as if it added us: what it is for the others we cannot tell.
                 EntryBody::Welcome { .. } => {
                     void += 1;
+                    session.cursor.unsettled = true;
                     session.cursor.last_commit = entry.seq;
                 }
                 EntryBody::Message(_) => {}
@@ -142,6 +146,11 @@ impl Draft<'_> {
                     self.emit(session.id(), seq, EventKind::ForkSuspected);
                     false
                 }
+                Sort::Ahead if session.cursor.unsettled => {
+                    self.exclude(session, seq, EventKind::Excluded);
+                    true
+                }
+                Sort::Ahead => false,
                 Sort::Void => false,
             };
             void += u32::from(!counts);
@@ -228,10 +237,19 @@ impl Draft<'_> {
                 self.emit(session.id(), seq, EventKind::CloneSuspected);
                 return Ok(false);
             }
+            let state = &session.group.state;
+            let may_post = state.member(session.group.own).is_ok_and(|(_, user)| user.role >= state.policy.post);
+            if !may_post && session.status == Status::Active {
+                session.drop_row(number, &mut self.changes);
+                let why = ErrorKind::NotAllowed;
+                self.emit(session.id(), seq, EventKind::MessageDropped { id, why });
+                return Ok(true);
+            }
             if echoed {
                 summary.duplicates = summary.duplicates.saturating_add(1);
             } else {
                 summary.echoes.push(id);
+                self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
                 self.echo(session, number);
             }
             return Ok(true);
@@ -243,10 +261,14 @@ impl Draft<'_> {
                 session.stop(Status::RolledBack, &mut self.changes);
                 Ok(true)
             }
-            // Sent and echoed earlier in this epoch, and now repeated; its keys are gone, so no more can be told.
-            Ok(OwnFrame::Past(_)) => {
-                summary.duplicates = summary.duplicates.saturating_add(1);
-                Ok(true)
+            // Its keys are gone, so all that can be told is whether it is the one we sent.
+            Ok(OwnFrame::Past(generation)) => {
+                if self.load(&records::sent(session.id(), generation))? == Some(kdf::sha256(frame).to_vec()) {
+                    summary.duplicates = summary.duplicates.saturating_add(1);
+                    return Ok(true);
+                }
+                self.emit(session.id(), seq, EventKind::CloneSuspected);
+                Ok(false)
             }
             Err(_) => Ok(false),
         }
@@ -292,7 +314,10 @@ fn sort<'a>(session: &Session, entry: &'a LogEntry) -> Sort<'a> {
     let context = &session.group.secrets.context;
     let Ok(frame) = Frame::parse(bytes) else { return Sort::Void };
     if !frame.is_for(context) {
-        return Sort::Void;
+        // The frame has the epoch's low 32 bits; half of their range is ahead.
+        let low = u32::try_from(context.epoch().0 & u64::from(u32::MAX)).unwrap_or_default();
+        let ahead = frame.epoch_low().wrapping_sub(low) <= u32::MAX / 2;
+        return if frame.group() == session.id() && ahead { Sort::Ahead } else { Sort::Void };
     }
     let (leaf, generation) = frame.unmask(context);
     if leaf == session.group.own {

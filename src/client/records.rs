@@ -88,6 +88,10 @@ pub(super) fn row(group: GroupId, row: u64) -> RecordKey {
     RecordKey::of(25, &[group.as_bytes(), &row.to_be_bytes()])
 }
 
+pub(super) fn sent(group: GroupId, generation: Generation) -> RecordKey {
+    RecordKey::of(26, &[group.as_bytes(), &generation.0.to_be_bytes()])
+}
+
 /// A record of `count` fields.
 pub(super) fn encode(count: usize, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
     let mut w = Writer::new();

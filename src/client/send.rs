@@ -5,10 +5,10 @@ use super::event::{EventKind, IntentId};
 use super::session::{Pending, Row, Sealed, Session, Status};
 use super::stage::Draft;
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{MessageContent, NewCommit, Proposal, Said, entry_hash, leave_input, message_id, seal_request};
+use crate::group::{MessageContent, NewCommit, Proposal, Said, entry_hash, leave_input, message_id};
 use crate::ids::{GroupId, MessageId};
 use crate::limits;
-use crate::log::{Post, PostBody, PostId, PostReply, post_id};
+use crate::log::{Post, PostBody, PostReply, post_id};
 use crate::wire::Wire;
 
 impl Draft<'_> {
@@ -83,9 +83,8 @@ impl Draft<'_> {
             return Err(Error::misuse("this device is not excluded from the group"));
         }
         let package = self.new_package(false)?;
-        let device = &self.memory.device;
-        let (state, own) = (&session.group.state, session.group.own);
-        let request = seal_request(state, own, &package, device.signer(), self.environment.rng())?;
+        let signer = self.memory.device.signer();
+        let request = session.group.rejoin_request(&package, signer, self.environment.rng())?;
         Ok(IntentId(session.push_row(Row::Request(request), &mut self.changes)))
     }
 
@@ -101,10 +100,18 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// See [`Client::outbox_of`](super::Client::outbox_of).
+    pub fn outbox_of(&mut self, group: GroupId, max: usize) -> Result<()> {
+        let max = self.posts.len().saturating_add(max);
+        self.with(group, |draft, session| draft.drain(session, max))
+    }
+
     /// Posts a group's rows in order. A commit is the last: what follows it waits for the new epoch.
     fn drain(&mut self, session: &mut Session, max: usize) -> Result<()> {
+        self.heal_if_due(session);
         let numbers: Vec<u64> = session.queue.keys().copied().collect();
         let mut sealed_any = false;
+        let waits = session.behind == Some(session.cursor.last_commit);
         for number in numbers {
             if self.posts.len() >= max {
                 break;
@@ -119,7 +126,7 @@ impl Draft<'_> {
                     let body = PostBody::Request(request.clone());
                     self.post(session, number, body);
                 }
-                _ if !session.status.reads() || session.behind => {}
+                _ if !session.status.reads() || waits => {}
                 Row::Message { .. } => {
                     sealed_any |= self.seal(session, number)?;
                     if let Some(Row::Message { sealed: Some(Sealed { frame, .. }), .. }) = session.queue.get(&number) {
@@ -140,14 +147,28 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn post(&mut self, session: &Session, number: u64, body: PostBody) {
+    /// Queues the healing that the policy asks for.
+    fn heal_if_due(&mut self, session: &mut Session) {
+        let every = session.group.state.policy.heal_after;
+        let due = every > 0 && self.environment.now() > session.cursor.renewed.after(every);
+        let queued = session.queue.values().any(|row| matches!(row, Row::Change(_)));
+        if due && !queued && session.status == Status::Active {
+            session.push_row(Row::Change(Change::Heal), &mut self.changes);
+        }
+    }
+
+    fn post(&mut self, session: &mut Session, number: u64, body: PostBody) {
         if !session.accepted.contains(&number) {
+            session.posts.insert(post_id(session.id(), &body), number);
             self.posts.push(Post { group: session.id(), after: session.cursor.last_commit, body });
         }
     }
 
     /// Encrypts a row in this epoch unless it is already; whether it did.
     fn seal(&mut self, session: &mut Session, number: u64) -> Result<bool> {
+        if session.status == Status::Leaving {
+            sign_leave_anew(session, number);
+        }
         let Some(Row::Message { content, sealed: sealed @ None, .. }) = session.queue.get_mut(&number) else {
             return Ok(false);
         };
@@ -206,11 +227,10 @@ impl Draft<'_> {
     }
 
     /// See [`Client::posted`](super::Client::posted).
-    pub fn posted(&mut self, group: GroupId, id: PostId, reply: PostReply) -> Result<()> {
-        self.with(group, |draft, session| {
-            let Some(number) = find(session, id, draft.memory.device.identity().user().domain()) else {
-                return Ok(());
-            };
+    pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
+        self.with(post.group, |draft, session| {
+            // A post of an epoch that has ended meanwhile, or of an earlier process: its row is posted again anyway.
+            let Some(number) = session.posts.get(&post.id()).copied() else { return Ok(()) };
             match reply {
                 PostReply::Accepted => match session.queue.get(&number) {
                     Some(Row::Create | Row::Request(_)) => {
@@ -221,7 +241,7 @@ impl Draft<'_> {
                         session.accepted.insert(number);
                     }
                 },
-                PostReply::Behind => session.behind = true,
+                PostReply::Behind => session.behind = Some(post.after),
                 PostReply::Refused => draft.refused(session, number),
             }
             Ok(())
@@ -232,28 +252,24 @@ impl Draft<'_> {
         if session.pending.as_ref().is_some_and(|pending| pending.row == number) {
             session.set_pending(None, &mut self.changes);
         }
+        let why = ErrorKind::NotAllowed;
+        let what = match session.queue.get(&number) {
+            Some(Row::Message { id, .. }) => EventKind::MessageDropped { id: *id, why },
+            _ => EventKind::IntentDropped { intent: IntentId(number), why },
+        };
         session.drop_row(number, &mut self.changes);
         session.save_cursor(&mut self.changes);
-        let what = EventKind::IntentDropped { intent: IntentId(number), why: ErrorKind::NotAllowed };
         self.emit(session.id(), session.cursor.next, what);
     }
 }
 
-/// The row a post was made of.
-fn find(session: &Session, id: PostId, domain: &crate::identity::AppDomain) -> Option<u64> {
-    let group = session.id();
-    if let Some(pending) = &session.pending {
-        if post_id(group, &pending.body) == id {
-            return Some(pending.row);
-        }
+/// A queued leave is signed by the leaf as it is when it goes out: a commit of ours may have renewed it meanwhile.
+fn sign_leave_anew(session: &mut Session, number: u64) {
+    let signature = session.group.signing.sign(&leave_input(session.group.state.group, session.group.own));
+    let Some(Row::Message { content, sealed: None, .. }) = session.queue.get_mut(&number) else { return };
+    if let Ok(MessageContent { nonce, said: Said::Leave(_) }) = MessageContent::decode(content) {
+        *content = MessageContent { nonce, said: Said::Leave(signature) }.encode();
     }
-    let body = |row: &Row| match row {
-        Row::Create => Some(PostBody::Create { leaf: session.group.own, domain: domain.clone() }),
-        Row::Message { sealed: Some(sealed), .. } => Some(PostBody::Message(sealed.frame.clone())),
-        Row::Request(request) => Some(PostBody::Request(request.clone())),
-        Row::Message { .. } | Row::Change(_) | Row::TakeOut { .. } => None,
-    };
-    session.queue.iter().find(|(_, row)| body(row).is_some_and(|body| post_id(group, &body) == id)).map(|(n, _)| *n)
 }
 
 fn require(session: &Session, status: Status) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::group::{EpochSecrets, FreshKeys, Group, Transition, UnverifiedState};
 use crate::identity::UnverifiedLeaf;
 use crate::ids::{Generation, GroupId, LeafIndex, MessageId, Timestamp};
 use crate::limits;
-use crate::log::PostBody;
+use crate::log::{PostBody, PostId};
 use crate::ratchet::{EpochContext, ReceivingChain, ReceivingChains, SendingChain};
 use crate::secret::Secret;
 use crate::store::{ChangeSet, RecordKey};
@@ -55,8 +55,18 @@ pub(super) struct Cursor {
     /// Queue rows are numbered from `first_row` to before `next_row`, with gaps.
     pub(super) first_row: u64,
     pub(super) next_row: u64,
-    /// A commit of this epoch could not be opened, so our echoes may be void for the others (section 5.6).
+    /// A commit could not be opened, so what came back since may be void for the others (section 5.6).
     pub(super) unsettled: bool,
+    /// When this device's own leaf was last renewed.
+    pub(super) renewed: Timestamp,
+}
+
+impl Cursor {
+    /// At the start of a group's log, or right after the entry that let us in.
+    pub(super) const fn after(entry: u64, now: Timestamp) -> Self {
+        let next = entry.saturating_add(1);
+        Self { next, last_commit: entry, first_row: 1, next_row: 1, unsettled: false, renewed: now }
+    }
 }
 
 /// Something queued, in the order it was asked for.
@@ -103,10 +113,12 @@ pub(super) struct Session {
     pub(super) started: BTreeSet<LeafIndex>,
     pub(super) queue: BTreeMap<u64, Row>,
     pub(super) pending: Option<Pending>,
+    /// The row of each post that was handed out.
+    pub(super) posts: BTreeMap<PostId, u64>,
     /// Rows that the hub has accepted, to be posted no more while this process lives.
     pub(super) accepted: BTreeSet<u64>,
-    /// The hub has said that there is more to fetch before anything can be posted.
-    pub(super) behind: bool,
+    /// The last commit entry that the hub says there is a newer one than.
+    pub(super) behind: Option<u64>,
 }
 
 impl Session {
@@ -122,8 +134,9 @@ impl Session {
             started: BTreeSet::new(),
             queue: BTreeMap::new(),
             pending: None,
+            posts: BTreeMap::new(),
             accepted: BTreeSet::new(),
-            behind: false,
+            behind: None,
         };
         for (index, leaf) in &session.group.state.leaves {
             changes.put(records::leaf(session.id(), *index), leaf_record(leaf.encoded()));
@@ -153,20 +166,24 @@ impl Session {
         }
         self.group = group;
         self.start_chains(chains);
-        self.cursor.unsettled = false;
-        self.requeue(changes);
+        self.requeue(false, changes);
         self.save_epoch(changes);
     }
 
-    /// Every message goes out again, in whatever epoch comes.
-    pub(super) fn requeue(&mut self, changes: &mut ChangeSet) {
+    /// Every message without an echo goes out again in the epoch that comes; with `all`, also those whose echo did not
+    /// count.
+    fn requeue(&mut self, all: bool, changes: &mut ChangeSet) {
         let id = self.id();
         self.accepted.clear();
+        self.posts.clear();
         for (number, row) in &mut self.queue {
-            if let Row::Message { sealed, echoed, .. } = row {
-                if sealed.take().is_some() | core::mem::take(echoed) {
-                    changes.put(records::row(id, *number), row_record(row));
-                }
+            let Row::Message { sealed, echoed, .. } = row else { continue };
+            if *echoed && !all {
+                continue;
+            }
+            *echoed = false;
+            if sealed.take().is_some() {
+                changes.put(records::row(id, *number), row_record(row));
             }
         }
     }
@@ -193,7 +210,8 @@ impl Session {
         changes.delete(records::pending(self.id()));
         changes.delete(records::sending(self.id()));
         self.sending = None;
-        self.requeue(changes);
+        self.cursor.unsettled = false;
+        self.requeue(true, changes);
         self.save_group(changes);
     }
 
@@ -230,6 +248,20 @@ impl Session {
         self.cursor.first_row = self.queue.keys().next().copied().unwrap_or(self.cursor.next_row);
     }
 
+    /// When something falls due by itself.
+    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+        if self.status != Status::Active {
+            return None;
+        }
+        let every = self.group.state.policy.heal_after;
+        let heal = (every > 0).then(|| self.cursor.renewed.after(every.saturating_add(1)));
+        let leaves = self.queue.values().filter_map(|row| match row {
+            Row::TakeOut { not_before, .. } => Some(*not_before),
+            _ => None,
+        });
+        leaves.chain(heal).min()
+    }
+
     pub(super) fn save_row(&self, number: u64, changes: &mut ChangeSet) {
         if let Some(row) = self.queue.get(&number) {
             changes.put(records::row(self.id(), number), row_record(row));
@@ -245,9 +277,9 @@ impl Session {
     }
 
     pub(super) fn save_cursor(&self, changes: &mut ChangeSet) {
-        let Cursor { next, last_commit, first_row, next_row, unsettled } = &self.cursor;
-        let record = records::encode(5, |w| {
-            w.uint(*next).uint(*last_commit).uint(*first_row).uint(*next_row).bool(*unsettled);
+        let Cursor { next, last_commit, first_row, next_row, unsettled, renewed } = &self.cursor;
+        let record = records::encode(6, |w| {
+            w.uint(*next).uint(*last_commit).uint(*first_row).uint(*next_row).bool(*unsettled).item(renewed);
         });
         changes.put(records::cursor(self.id()), record);
     }
@@ -339,6 +371,10 @@ impl Session {
             }
         }
         self.chains = ReceivingChains::default();
+        let sent = self.sending.as_ref().map_or(0, |chain| chain.generation().0);
+        for generation in 0..sent {
+            changes.delete(records::sent(id, Generation(generation)));
+        }
     }
 
     fn save_page(&self, page: u32, changes: &mut ChangeSet) {
@@ -362,13 +398,14 @@ impl Session {
 pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8>>>) -> Result<Session> {
     let need = |key| load(key)?.ok_or(Error::damaged("a record of a group is missing: restore the store"));
     let (status, group) = load_group(id, &need)?;
-    let cursor = records::decode(&need(records::cursor(id))?, 5, |r| {
+    let cursor = records::decode(&need(records::cursor(id))?, 6, |r| {
         Ok(Cursor {
             next: r.u64()?,
             last_commit: r.u64()?,
             first_row: r.u64()?,
             next_row: r.u64()?,
             unsettled: r.bool()?,
+            renewed: r.item()?,
         })
     })?;
     let mut queue = BTreeMap::new();
@@ -396,8 +433,9 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
         started: BTreeSet::new(),
         queue,
         pending,
+        posts: BTreeMap::new(),
         accepted: BTreeSet::new(),
-        behind: false,
+        behind: None,
     };
     load_chains(&mut session, load)?;
     Ok(session)

@@ -22,7 +22,7 @@ use crate::wire::Writer;
 /// An envelope whose seed is drawn and whose header is fixed.
 pub struct Draft {
     header: Header,
-    seed: Secret<{ mkem::SEED }>,
+    pub(super) seed: Secret<{ mkem::SEED }>,
     ephemeral: Option<SealSecret>,
 }
 
@@ -50,11 +50,6 @@ impl Draft {
     #[must_use]
     pub const fn header(&self) -> &Header {
         &self.header
-    }
-
-    /// The seed.
-    pub(crate) const fn seed(&self) -> &Secret<{ mkem::SEED }> {
-        &self.seed
     }
 
     /// Pads the payload and signs it with the header, the sender and the recipients' ids.

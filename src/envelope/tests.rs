@@ -37,7 +37,7 @@ impl Forgery {
         let draft = Draft::new(kind, Suite::One, b"public".to_vec(), &mut rng).unwrap();
         Self {
             header: draft.header().clone(),
-            seed: Secret::copy_from(draft.seed().expose()),
+            seed: Secret::copy_from(draft.seed.expose()),
             signer: SigningKey::generate(&mut rng),
             sender: b"alice".to_vec(),
             ids: kind.names_recipients().then(|| vec![b"bob".to_vec()]),
@@ -177,7 +177,7 @@ fn a_received_envelope_cannot_be_sealed_on_to_a_third_party() {
     let mut own = Forgery::new(EnvelopeType::Standalone);
     let fresh = Draft::new(EnvelopeType::Standalone, Suite::One, Vec::new(), &mut StdRng::seed_from_u64(8)).unwrap();
     own.header = fresh.header().clone();
-    own.seed = Secret::copy_from(fresh.seed().expose());
+    own.seed = Secret::copy_from(fresh.seed.expose());
     assert_eq!(kind_of(own.open_text(received.text()).unwrap().verify(alice)), ErrorKind::Unauthentic);
     let renamed = vec![b"bob".to_vec(), b"carol".to_vec()];
     let Forgery { sender, padded, tail, .. } = &received;

@@ -96,8 +96,10 @@ impl Wire for CommitBody {
 /// The private keys of a fresh leaf. They must be durable before the commit that shows the leaf is posted.
 #[derive(Debug)]
 pub struct FreshKeys {
-    pub(crate) signing: SigningKey,
-    pub(crate) seal: SealSecret,
+    /// Signs commits and messages.
+    pub signing: SigningKey,
+    /// Opens commits.
+    pub seal: SealSecret,
 }
 
 /// A commit ready to be posted, and what its author keeps until it returns through the log.
@@ -149,11 +151,13 @@ fn transcript(parent: &Hash, header: &[u8], sender: &[u8], padded: &[u8], signat
 }
 
 impl Group {
-    /// Makes a commit of `proposals` at `time`; nothing changes until it returns through the log.
+    /// Makes a commit of `proposals` at `time`, in whatever order they come; nothing changes until it returns through
+    /// the log and is [processed](Self::process) like any other.
     ///
-    /// `init_keys` holds the init key of every leaf that is added. Fails with `NotAllowed`, `Expired`, `NotMember`,
-    /// `Unauthentic` or `Limit` if the commit would not be valid.
-    pub(crate) fn commit(
+    /// `init_keys` holds the init key of every leaf that is added or readmitted. Store the fresh keys before the commit
+    /// is posted. Fails with `NotAllowed`, `Expired`, `NotMember`, `Unauthentic`, `Malformed` or `Limit` if the commit
+    /// would not be valid, and with `Misuse` if the device is another or an init key is missing.
+    pub fn commit(
         &self,
         mut proposals: Vec<Proposal>,
         init_keys: &BTreeMap<LeafHash, InitKey>,
@@ -229,11 +233,10 @@ impl Group {
 
     /// Opens and checks a commit of this epoch: envelope, rules, chains of trust, schedule, confirmation, in that
     /// order. `fresh` are the keys of our own commit if this is it.
-    pub(crate) fn process(
-        &self,
-        commit: &envelope::EnvelopeFor,
-        fresh: Option<&FreshKeys>,
-    ) -> Result<Transition, Rejected> {
+    ///
+    /// The caller decides the order: the first valid commit of an epoch, as the log has it, is the one. On success, drop
+    /// this epoch and its chains.
+    pub fn process(&self, commit: &envelope::EnvelopeFor, fresh: Option<&FreshKeys>) -> Result<Transition, Rejected> {
         let seal = fresh.map_or(&self.seal, |fresh| &fresh.seal);
         let (by, opened) = self.open_commit(commit, seal).map_err(Rejected::Unopened)?;
         let header = CommitHeader::decode(opened.header().public()).map_err(Rejected::Invalid)?;

@@ -10,6 +10,7 @@ mod policy;
 mod proposal;
 mod request;
 mod rules;
+mod saved;
 mod schedule;
 mod state;
 mod welcome;
@@ -21,9 +22,9 @@ pub use commit::{CommitHeader, FreshKeys, Mailboxes, NewCommit, Rejected, Transi
 pub use effect::Effect;
 pub(crate) use message::{MessageContent, Said, message_id};
 pub use policy::{GroupInfo, Policy, Role};
-pub(crate) use proposal::{Proposal, leave_input};
+pub use proposal::Proposal;
+pub(crate) use proposal::leave_input;
 pub use request::RejoinRequest;
-pub(crate) use request::seal as seal_request;
 pub(crate) use schedule::EpochSecrets;
 pub(crate) use state::UnverifiedState;
 pub use state::{GroupState, User};
@@ -34,7 +35,7 @@ use crate::crypto::sign::{Signer, SigningKey};
 use crate::error::Result;
 use crate::identity::{Capabilities, DeviceIdentity, Leaf, LeafBody, Source, UnverifiedLeaf, sign_leaf};
 use crate::ids::{Epoch, GroupId, LeafIndex, Timestamp};
-use crate::ratchet::EpochContext;
+use crate::ratchet::{EpochContext, SendingChain};
 use crate::secret::Secret;
 use schedule::Entry;
 
@@ -115,6 +116,19 @@ impl Group {
     #[must_use]
     pub fn export(&self, label: &str, context: &[u8]) -> Secret<32> {
         self.secrets.export(label, context)
+    }
+
+    /// Our wish to be taken out, for another member to commit as [`Proposal::Leave`]. It holds until our leaf is renewed.
+    #[must_use]
+    pub fn sign_leave(&self) -> Proposal {
+        let signature = self.signing.sign(&leave_input(self.state.group, self.own));
+        Proposal::Leave { leaf: self.own, signature }
+    }
+
+    /// A chain to send with in this epoch, from our own first chain key.
+    #[must_use]
+    pub fn sending_chain(&self, chain_key: Secret<32>) -> SendingChain {
+        SendingChain::new(self.own, chain_key, self.signing.duplicate())
     }
 
     pub(crate) fn own_leaf(&self) -> Result<&Leaf> {

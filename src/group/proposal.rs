@@ -11,23 +11,39 @@ use crate::wire::{Reader, Wire, Writer};
 
 /// One change. A commit lists its changes in the order of these variants, and within one by what they name.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Proposal {
+#[non_exhaustive]
+pub enum Proposal {
     /// Replaces the policy.
     Policy(Policy),
     /// Replaces the info.
     Info(GroupInfo),
     /// Takes out the user of this leaf, as its own signature asks.
-    Leave { leaf: LeafIndex, signature: Signature },
+    Leave {
+        /// The leaf that signed.
+        leaf: LeafIndex,
+        /// Its signature, by [`Group::sign_leave`](super::Group::sign_leave).
+        signature: Signature,
+    },
     /// Takes out a user with all leaves, and bars its identity.
     Remove(UserUri),
     /// Takes out one of the committer's own devices.
     RemoveDevice(LeafIndex),
     /// Puts a new leaf of the same device in the place of one that lost its state.
-    Replace { leaf: LeafIndex, with: UnverifiedLeaf },
+    Replace {
+        /// The leaf that lost its state.
+        leaf: LeafIndex,
+        /// The new one, from a key package of the same device.
+        with: UnverifiedLeaf,
+    },
     /// Adds a device: of a new user, or of one who is already in.
     Add(UnverifiedLeaf),
     /// Gives a user another role.
-    Role { user: UserUri, role: Role },
+    Role {
+        /// Who.
+        user: UserUri,
+        /// What the user may do from now on.
+        role: Role,
+    },
 }
 
 impl Proposal {

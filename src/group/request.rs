@@ -16,7 +16,6 @@ use crate::wire::{Reader, Wire, Writer};
 /// Acting on it is a member's decision, and everyone sees the outcome as [`Effect::Rejoined`](super::Effect).
 #[derive(Clone, Debug)]
 pub struct RejoinRequest {
-    pub(crate) leaf: LeafIndex,
     pub(crate) package: KeyPackage,
 }
 
@@ -46,7 +45,7 @@ impl Wire for Body {
 }
 
 /// Seals a request to up to 256 members of the last state we held, signed by the device key.
-pub(crate) fn seal(
+fn seal(
     state: &GroupState,
     own: LeafIndex,
     package: &KeyPackage,
@@ -65,9 +64,23 @@ pub(crate) fn seal(
 }
 
 impl Group {
+    /// Asks up to 256 other members, as this last state names them, to be readmitted by `package`.
+    ///
+    /// Fails as the signer fails, and with `Misuse` if there is no other member.
+    pub fn rejoin_request(
+        &self,
+        package: &KeyPackage,
+        signer: &dyn Signer,
+        rng: &mut dyn rand::CryptoRng,
+    ) -> Result<Envelope> {
+        seal(&self.state, self.own, package, signer, rng)
+    }
+
     /// Opens a request and verifies its chain of trust under the group's apps at `now`, and that it comes from the
     /// device whose leaf it names.
-    pub(crate) fn open_request(&self, request: &EnvelopeFor, now: Timestamp) -> Result<RejoinRequest> {
+    ///
+    /// Fails with `Unauthentic`, `Expired`, `Malformed`, `NotMember` or `NotAllowed`.
+    pub fn open_request(&self, request: &EnvelopeFor, now: Timestamp) -> Result<RejoinRequest> {
         open(&self.state, (self.own, &self.seal), request, now)
     }
 }
@@ -88,5 +101,5 @@ fn open(
     if body.group != state.group || !same {
         return Err(Error::not_allowed("a request to readmit another device than the one it names"));
     }
-    Ok(RejoinRequest { leaf: body.leaf, package })
+    Ok(RejoinRequest { package })
 }

@@ -181,7 +181,7 @@ impl Pass<'_> {
             self.need(self.state.policy.add)?;
             if self.next.barred.contains(identity) {
                 self.need(Role::Admin)?;
-                if self.state.users.get(user).is_some() {
+                if self.state.users.contains_key(user) {
                     return Err(Error::not_allowed("one commit does not remove and add the same user"));
                 }
                 self.next.barred.retain(|barred| barred != identity);

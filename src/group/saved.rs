@@ -1,0 +1,50 @@
+//! A group in one secret record, for those who bring their own storage.
+
+use zeroize::Zeroizing;
+
+use super::Group;
+use super::schedule::EpochSecrets;
+use super::state::UnverifiedState;
+use crate::crypto::kem::SealSecret;
+use crate::crypto::sign::SigningKey;
+use crate::error::{Error, Result};
+use crate::ratchet::EpochContext;
+use crate::secret::Secret;
+use crate::wire::{Reader, Writer};
+
+impl Group {
+    /// Everything of this epoch but the chains, private keys included. Whoever reads it can act as this member.
+    #[must_use]
+    pub fn to_secret_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let EpochSecrets { context, exporter, authenticator, init } = &self.secrets;
+        let mut w = Writer::new();
+        w.array(8).item(&self.own);
+        w.bytes(self.signing.expose_seed()).bytes(self.seal.expose().expose());
+        w.bytes(context.header_key().expose()).bytes(exporter.expose()).bytes(authenticator).bytes(init.expose());
+        self.state.write(&mut w);
+        Zeroizing::new(w.finish())
+    }
+
+    /// Reads [`to_secret_bytes`](Self::to_secret_bytes) from one's own storage, without verifying the roster again:
+    /// never for bytes from others. Fails with `Damaged`.
+    pub fn from_secret_bytes(bytes: &[u8]) -> Result<Self> {
+        read(bytes).map_err(|error| Error::damaged("a stored group is damaged").caused_by(error))
+    }
+}
+
+fn read(bytes: &[u8]) -> Result<Group> {
+    let mut r = Reader::new(bytes);
+    r.array(8)?;
+    let own = r.item()?;
+    let signing = SigningKey::from_seed(Secret::<32>::from_bytes(&mut r.fixed()?).expose());
+    let seal = SealSecret::from_secret(Secret::from_bytes(&mut r.fixed()?));
+    let header_key = Secret::from_bytes(&mut r.fixed()?);
+    let exporter = Secret::from_bytes(&mut r.fixed()?);
+    let authenticator = r.fixed()?;
+    let init = Secret::from_bytes(&mut r.fixed()?);
+    let state = UnverifiedState::read(&mut r)?.assume_verified()?;
+    r.finish()?;
+    let context = EpochContext::new(state.group, state.epoch, state.context_hash(), header_key);
+    let secrets = EpochSecrets { context, exporter, authenticator, init };
+    Ok(Group { state, own, signing, seal, secrets })
+}
