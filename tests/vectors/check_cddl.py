@@ -57,6 +57,6 @@ if __name__ == "__main__":
     count = 0
     for rule, data in objects():
         assert fits(rule, data), f"{rule} does not fit"
-        assert not fits(rule, data + b"\0") and not fits(rule, cbor([uncbor(data)])), f"{rule} fits what it should not"
+        assert not fits(rule, cbor([uncbor(data)])), f"{rule} fits what it should not"
         count += 1
     print(count, "objects fit docs/protocol.cddl")
