@@ -63,8 +63,14 @@ impl Draft<'_> {
                 self.own_commit_failed(session, own.is_some());
                 Ok(false)
             }
-            Err(Rejected::OtherHistory) => {
+            // Alone it proves nothing but that one member says so: it stops us only if a commit that we could not open
+            // may have led there.
+            Err(Rejected::OtherHistory) if session.cursor.unsettled => {
                 self.exclude(session, seq, EventKind::ForkSuspected);
+                Ok(false)
+            }
+            Err(Rejected::OtherHistory) => {
+                self.emit(session.id(), seq, EventKind::ForkSuspected);
                 Ok(false)
             }
         }

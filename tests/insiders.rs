@@ -1,0 +1,123 @@
+//! What a member can try who holds an epoch's keys and builds every part alone, through the group pillar's public doors.
+
+// Clippy allows these in test functions, but not in the helpers of an integration test.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+
+use convivio::client::{Change, EventKind, Status};
+use convivio::envelope::{Draft, EnvelopeType, Opener, Recipient, open};
+use convivio::group::{Actor, Group, GroupInfo, NewCommit, Proposal};
+use convivio::identity::{
+    Capabilities, DeviceIdentity, IdentityKey, KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage,
+};
+use convivio::log::{EntryBody, Post, PostBody};
+use convivio::testing::{App, LocalHub};
+use convivio::{DeviceId, ErrorKind, SigningKey, Suite, Timestamp, Validity};
+
+type Device = (DeviceIdentity, SigningKey, Capabilities);
+
+fn device(app: &App, name: &str, identity: &IdentityKey, serial: u64) -> Device {
+    let key = SigningKey::generate(&mut rand::rng());
+    let certified = app.certify(name, identity, (DeviceId::from_bytes([1; 16]), serial), &key).unwrap();
+    (certified, key, Capabilities::default())
+}
+
+fn new_device(app: &App, name: &str) -> Device {
+    device(app, name, &IdentityKey::generate(&mut rand::rng()), 1)
+}
+
+fn actor((identity, key, capabilities): &Device) -> Actor<'_> {
+    Actor { identity, signer: key, capabilities }
+}
+
+fn package((identity, key, capabilities): &Device) -> (KeyPackage, KeyPackageSecrets) {
+    let validity = Validity::starting(Timestamp::now(), 1_000);
+    let options = PackageOptions { capabilities: capabilities.clone(), validity, last_resort: false };
+    KeyPackage::create(identity, key, options, &mut rand::rng()).unwrap()
+}
+
+fn unverified(package: &KeyPackage) -> UnverifiedKeyPackage {
+    UnverifiedKeyPackage::from_bytes(&package.to_bytes()).unwrap()
+}
+
+fn found(app: &App, device: &Device) -> Group {
+    let (policy, now) = (App::policy(&[app]).unwrap(), Timestamp::now());
+    Group::create(actor(device), policy, GroupInfo::default(), now, &mut rand::rng()).unwrap().group
+}
+
+fn commit(group: &Group, device: &Device, add: &[&KeyPackage]) -> convivio::Result<NewCommit> {
+    let proposals = add.iter().map(|package| Proposal::Add(unverified(package).leaf().clone())).collect();
+    let init_keys = add.iter().map(|package| (package.id(), package.init_key().clone())).collect::<BTreeMap<_, _>>();
+    group.commit(proposals, &init_keys, Timestamp::now(), actor(device), &mut rand::rng())
+}
+
+#[test]
+fn a_member_who_claims_another_history_stops_nobody() {
+    // Otherwise a single member could stop a whole group for ever: nobody would be left to readmit the others.
+    let (app, mut hub) = (App::new("a.example").unwrap(), LocalHub::new());
+    let mut ada = app.client("ada").unwrap();
+    let id = ada.create_group(App::policy(&[&app]).unwrap(), GroupInfo::default()).unwrap();
+    let mallory = new_device(&app, "mallory");
+    let (package, secrets) = package(&mallory);
+    ada.change(&id, Change::Add(vec![unverified(&package)])).unwrap();
+    hub.sync(&mut ada).unwrap();
+
+    let welcome = hub.welcomes(&[package.id()]).remove(0);
+    let EntryBody::Welcome { commit_header, commit_body, welcome: part, .. } = &welcome.body else { panic!() };
+    let joined = Group::join(part, &package, &secrets, (commit_header, commit_body)).unwrap();
+    // The transcript hash is the last thing in a saved group.
+    let mut saved = joined.group.to_secret_bytes();
+    let at = saved.len() - 32;
+    saved[at..].copy_from_slice(&[9; 32]);
+    let other = Group::from_secret_bytes(&saved).unwrap();
+    let forged = commit(&other, &mallory, &[]).unwrap().envelope;
+    hub.post(app.domain(), &Post { group: id, after: 1, body: PostBody::Commit { commit: forged, welcome: None } });
+
+    let events = hub.sync(&mut ada).unwrap();
+    assert!(events.iter().any(|event| event.what == EventKind::ForkSuspected), "{events:?}");
+    assert_eq!(ada.group(&id).unwrap().status(), Status::Active);
+    ada.change(&id, Change::Heal).unwrap();
+    hub.sync(&mut ada).unwrap();
+    assert_eq!(ada.group(&id).unwrap().state().epoch().0, 2);
+}
+
+#[test]
+fn a_committer_does_not_go_back_to_an_earlier_certificate() {
+    let app = App::new("a.example").unwrap();
+    let identity = IdentityKey::generate(&mut rand::rng());
+    let (stolen, present) = (device(&app, "ada", &identity, 1), device(&app, "ada", &identity, 2));
+    let group = found(&app, &present);
+    assert_eq!(commit(&group, &stolen, &[]).unwrap_err().kind(), ErrorKind::NotAllowed);
+    let renewed = device(&app, "ada", &identity, 2);
+    assert!(commit(&group, &renewed, &[]).is_ok());
+}
+
+#[test]
+fn a_welcome_has_one_encoding() {
+    let app = App::new("a.example").unwrap();
+    let ada = new_device(&app, "ada");
+    let group = found(&app, &ada);
+    let (bob, secrets) = package(&new_device(&app, "bob"));
+    let made = commit(&group, &ada, &[&bob]).unwrap();
+    let (id, sender) = (bob.id().as_bytes().to_vec(), vec![0]);
+    let join = |payload: &[u8]| {
+        let group_id = [&[0x50], group.state().group().as_bytes().as_slice()].concat();
+        let draft = Draft::new(EnvelopeType::Welcome, Suite::One, group_id, &mut rand::rng()).unwrap();
+        let signed = draft.sign(sender.clone(), None, payload, &made.fresh.signing).unwrap();
+        let to = [Recipient::XWing { id: id.clone(), key: bob.init_key() }];
+        let welcome = signed.seal(&to, &[]).unwrap().split(&id).unwrap();
+        Group::join(&welcome, &bob, &secrets, (made.envelope.header().bytes(), made.envelope.body()))
+    };
+
+    let part = made.welcome.as_ref().unwrap().split(&id).unwrap();
+    let opener = Opener::XWing { secret: &secrets.init, public: None };
+    let opened = open(&part, EnvelopeType::Welcome, opener, &id).unwrap();
+    let opened = opened.verify(made.fresh.signing.verify_key()).unwrap();
+    let payload = opened.payload();
+    assert!(join(payload).is_ok());
+    // The state's version and suite, both 1, and the head of the group id.
+    let at = payload.windows(4).position(|four| four == [0x8c, 1, 1, 0x50]).unwrap();
+    let longer = [&payload[..=at], &[0x18, 1], &payload[at + 2..]].concat();
+    assert_eq!(join(&longer).unwrap_err().kind(), ErrorKind::Malformed);
+}
