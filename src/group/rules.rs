@@ -222,9 +222,14 @@ impl Pass<'_> {
         if *claims.source() != bound {
             return Err(Error::unauthentic());
         }
-        if claims.user() != old.user() || claims.identity_key() != old.identity_key() || claims.device() != old.device()
-        {
-            return Err(Error::not_allowed("a committer's fresh leaf is another device's"));
+        let same = claims.user() == old.user()
+            && claims.identity_key() == old.identity_key()
+            && claims.device() == old.device()
+            && claims.serial() >= old.serial();
+        if !same {
+            return Err(Error::not_allowed(
+                "a committer's fresh leaf is another device's, or an earlier certificate's",
+            ));
         }
         if body.proposals.is_empty() {
             self.changes.push(Effect::Healed(old.user().clone(), old.device()));
