@@ -144,6 +144,9 @@ impl Group {
             .ok_or(Error::unauthentic())?;
         let state = unverified.verify(&BTreeSet::from([own, inviter]))?;
         let opened = opened.verify(state.member(inviter)?.0.signature_key())?;
+        if *invitation.encode(&state) != opened.payload() {
+            return Err(Error::malformed("not the one deterministic encoding of a welcome"));
+        }
         let bound = invitation.is_bound(&state, inviter, (own, package));
         if !bound || opened.header().public() != state.group.encode() || opened.header().suite() != state.suite {
             return Err(Error::unauthentic());
