@@ -300,9 +300,9 @@ impl Client {
             return Err(closed());
         }
         if self.memory.is_none() {
-            // An external signer that a failing store makes us lose is asked for again at the next open.
-            let signer = self.signer.take();
-            self.memory = Some(Memory::open(self.store.as_ref(), signer)?);
+            let opened = Memory::open(self.store.as_ref(), self.signer.take());
+            self.closed = opened.is_err();
+            self.memory = Some(opened?);
         }
         self.memory.as_mut().ok_or_else(closed)
     }
