@@ -13,7 +13,7 @@ use convivio::identity::{
 };
 use convivio::log::{EntryBody, Post, PostBody};
 use convivio::testing::{App, LocalHub};
-use convivio::{DeviceId, ErrorKind, SigningKey, Suite, Timestamp, Validity};
+use convivio::{DeviceId, ErrorKind, SealSecret, SigningKey, Suite, Timestamp, Validity};
 
 type Device = (DeviceIdentity, SigningKey, Capabilities);
 
@@ -120,4 +120,35 @@ fn a_welcome_has_one_encoding() {
     let at = payload.windows(4).position(|four| four == [0x8c, 1, 1, 0x50]).unwrap();
     let longer = [&payload[..=at], &[0x18, 1], &payload[at + 2..]].concat();
     assert_eq!(join(&longer).unwrap_err().kind(), ErrorKind::Malformed);
+}
+
+/// A commit that nobody can open, as whoever may post to the hub can make it.
+fn garbage(group: &convivio::GroupId, epoch: u8, after: u64) -> Post {
+    let mut rng = rand::rng();
+    // [group id, epoch, time, no mailboxes opened, none dropped]
+    let header = [&[0x85, 0x50], group.as_bytes().as_slice(), &[epoch, 0, 0x80, 0x80]].concat();
+    let draft = Draft::new(EnvelopeType::Commit, Suite::One, header, &mut rng).unwrap();
+    let signed = draft.sign(vec![0], None, b"", &SigningKey::generate(&mut rng)).unwrap();
+    let key = SealSecret::generate(&mut rng);
+    let commit = signed.seal(&[Recipient::X25519 { id: vec![0], key: key.public() }], &[0; 32]).unwrap();
+    Post { group: *group, after, body: PostBody::Commit { commit, welcome: None } }
+}
+
+#[test]
+fn an_own_commit_in_an_unsettled_epoch_does_not_confuse_echoes() {
+    // The echo of the first message is kept until it is settled; the next epoch counts generations from 0 again.
+    let (app, mut hub) = (App::new("a.example").unwrap(), LocalHub::new());
+    let mut ada = app.client("ada").unwrap();
+    let id = ada.create_group(App::policy(&[&app]).unwrap(), GroupInfo::default()).unwrap();
+    hub.sync(&mut ada).unwrap();
+    hub.post(app.domain(), &garbage(&id, 0, 0));
+    hub.sync(&mut ada).unwrap();
+    ada.send(&id, b"one").unwrap();
+    hub.sync(&mut ada).unwrap();
+    ada.change(&id, Change::Heal).unwrap();
+    hub.sync(&mut ada).unwrap();
+    assert_eq!(ada.group(&id).unwrap().state().epoch().0, 1);
+    ada.send(&id, b"two").unwrap();
+    let events = hub.sync(&mut ada).unwrap();
+    assert!(!events.iter().any(|event| event.what == EventKind::CloneSuspected), "{events:?}");
 }

@@ -227,7 +227,10 @@ impl Draft<'_> {
         summary: &mut Summary,
     ) -> Result<bool> {
         let sent = session.queue.iter().find_map(|(number, row)| match row {
-            Row::Message { sealed: Some(sealed), id, echoed, .. } if sealed.generation == generation => {
+            // A row that keeps an unsettled echo may be of an earlier epoch, where the same generation was another message.
+            Row::Message { sealed: Some(sealed), id, echoed, .. }
+                if sealed.generation == generation && (!echoed || sealed.frame == frame) =>
+            {
                 Some((*number, *id, *echoed, sealed.frame == frame))
             }
             _ => None,
