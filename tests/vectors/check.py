@@ -198,6 +198,8 @@ def open_envelope(envelope, secret, id_, find_key, expected):
         ct, sealed = stanza[:1120], stanza[1120:]
         info = cbor(["envelope stanza", suite, b"", ct, xwing_keys(secret)[2], id_, header_hash])
         seed = hpke_open(b"\x64\x7a", xwing_decapsulate(secret, ct), info, sealed)
+        coins = expand_label(seed, "envelope coins", cbor([list(dict(map(tuple, stanzas))).index(id_), id_]), 64)
+        assert x25519_public(coins[32:]) == ct[1088:]
     assert expand_label(seed, "envelope commitment", b"", 32) == commitment
     keys = expand_label(seed, "envelope content key", header_hash, 44)
     text = ChaCha20Poly1305(keys[:32]).decrypt(keys[32:], body, header)
