@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 
-use convivio::client::{Change, EventKind, Status};
-use convivio::envelope::{Draft, EnvelopeType, Opener, Recipient, open};
+use convivio::client::{Answer, Change, EventKind, Status};
+use convivio::envelope::{Draft, Envelope, EnvelopeType, Opener, Recipient, open};
 use convivio::group::{Actor, Group, GroupInfo, NewCommit, Proposal};
 use convivio::identity::{
     Capabilities, DeviceIdentity, IdentityKey, KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage,
 };
-use convivio::log::{EntryBody, Post, PostBody};
+use convivio::log::{EntryBody, Post, PostBody, PostReply};
 use convivio::testing::{App, LocalHub};
-use convivio::{DeviceId, ErrorKind, SealSecret, SigningKey, Suite, Timestamp, Validity};
+use convivio::{DeviceId, ErrorKind, LeafIndex, SealSecret, SigningKey, Suite, Timestamp, Validity};
 
 type Device = (DeviceIdentity, SigningKey, Capabilities);
 
@@ -151,4 +151,71 @@ fn an_own_commit_in_an_unsettled_epoch_does_not_confuse_echoes() {
     ada.send(&id, b"two").unwrap();
     let events = hub.sync(&mut ada).unwrap();
     assert!(!events.iter().any(|event| event.what == EventKind::CloneSuspected), "{events:?}");
+}
+
+/// The envelope with the stanzas of these leaves spoilt.
+fn spoil(envelope: &Envelope, leaves: &[u8]) -> Envelope {
+    let mut bytes = envelope.to_bytes();
+    for leaf in leaves {
+        let part = envelope.split(&[*leaf]).unwrap();
+        let at = bytes.windows(48).position(|window| window == part.stanza()).unwrap();
+        bytes[at] ^= 1;
+    }
+    Envelope::from_bytes(&bytes).unwrap()
+}
+
+#[test]
+fn two_who_were_sealed_out_together_notice() {
+    // Each takes the other's message for a sign that the commit was void for everyone; the others' entries say otherwise.
+    let (app, mut hub) = (App::new("a.example").unwrap(), LocalHub::new());
+    let mut ada = app.client("ada").unwrap();
+    let (mut bob, mut carol) = (app.client("bob").unwrap(), app.client("carol").unwrap());
+    let id = ada.create_group(App::policy(&[&app]).unwrap(), GroupInfo::default()).unwrap();
+    let mallory = new_device(&app, "mallory");
+    let (package, secrets) = package(&mallory);
+    let others = [bob.key_packages(1).unwrap().remove(0), carol.key_packages(1).unwrap().remove(0)];
+    let packages = [&package, &others[0], &others[1]].map(unverified).to_vec();
+    ada.change(&id, Change::Add(packages)).unwrap();
+    hub.sync(&mut ada).unwrap();
+    for client in [&mut bob, &mut carol] {
+        hub.sync(client).unwrap();
+        client.answer(&id, Answer::Accept).unwrap();
+    }
+
+    let welcome = hub.welcomes(&[package.id()]).remove(0);
+    let EntryBody::Welcome { commit_header, commit_body, welcome: part, .. } = &welcome.body else { panic!() };
+    let joined = Group::join(part, &package, &secrets, (commit_header, commit_body)).unwrap();
+    let leaves = [&mut bob, &mut carol].map(|client| client.group(&id).unwrap().own_index().0 as u8);
+    let commit = spoil(&commit(&joined.group, &mallory, &[]).unwrap().envelope, &leaves);
+    hub.post(app.domain(), &Post { group: id, after: 1, body: PostBody::Commit { commit, welcome: None } });
+    hub.sync(&mut ada).unwrap();
+    assert_eq!(ada.group(&id).unwrap().state().epoch().0, 2);
+
+    bob.send(&id, b"is anybody there?").unwrap();
+    carol.send(&id, b"I am").unwrap();
+    for _ in 0..2 {
+        hub.sync(&mut bob).unwrap();
+        hub.sync(&mut carol).unwrap();
+    }
+    for text in [b"one", b"two"] {
+        ada.send(&id, text).unwrap();
+        hub.sync(&mut ada).unwrap();
+    }
+    for client in [&mut bob, &mut carol] {
+        hub.sync(client).unwrap();
+        assert_eq!(client.group(&id).unwrap().status(), Status::Excluded);
+    }
+}
+
+#[test]
+fn a_log_that_exists_is_not_opened_again() {
+    let (app, mut hub) = (App::new("a.example").unwrap(), LocalHub::new());
+    let mut ada = app.client("ada").unwrap();
+    let id = ada.create_group(App::policy(&[&app]).unwrap(), GroupInfo::default()).unwrap();
+    let mut post = ada.outbox(1).unwrap().remove(0);
+    assert_eq!(hub.post(app.domain(), &post), PostReply::Accepted);
+    assert_eq!(hub.post(app.domain(), &post), PostReply::Accepted);
+    post.body = PostBody::Create { leaf: LeafIndex(7), domain: app.domain().clone() };
+    assert_eq!(post.group, id);
+    assert_eq!(hub.post(app.domain(), &post), PostReply::Refused);
 }

@@ -28,9 +28,7 @@ impl Draft<'_> {
             return Ok(false);
         }
         if clear.epoch > state.epoch {
-            if session.cursor.unsettled {
-                self.exclude(session, seq, EventKind::Excluded);
-            }
+            self.ahead(session, seq);
             return Ok(false);
         }
         let Some(stanza) = stanza else {
@@ -76,7 +74,19 @@ impl Draft<'_> {
         }
     }
 
-    pub(super) fn exclude(&mut self, session: &mut Session, seq: u64, why: EventKind) {
+    /// An entry of an epoch that we have not come to. One may be noise; but others who were sealed out with us may have
+    /// made us think that an epoch is settled, so it puts that in doubt again, and the next one means that the group
+    /// went on. Whether it did now.
+    pub(super) fn ahead(&mut self, session: &mut Session, seq: u64) -> bool {
+        if session.cursor.unsettled {
+            self.exclude(session, seq, EventKind::Excluded);
+            return true;
+        }
+        session.cursor.unsettled = true;
+        false
+    }
+
+    fn exclude(&mut self, session: &mut Session, seq: u64, why: EventKind) {
         self.emit(session.id(), seq, why.clone());
         if why != EventKind::Excluded {
             self.emit(session.id(), seq, EventKind::Excluded);

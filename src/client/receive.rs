@@ -146,11 +146,7 @@ impl Draft<'_> {
                     self.emit(session.id(), seq, EventKind::ForkSuspected);
                     false
                 }
-                Sort::Ahead if session.cursor.unsettled => {
-                    self.exclude(session, seq, EventKind::Excluded);
-                    true
-                }
-                Sort::Ahead => false,
+                Sort::Ahead => self.ahead(session, seq),
                 Sort::Void => false,
             };
             void += u32::from(!counts);
