@@ -9,7 +9,7 @@ use super::stage::Draft;
 use crate::crypto::kem::{InitSecret, SealSecret};
 use crate::crypto::sign::SigningKey;
 use crate::envelope::EnvelopeId;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Group, GroupInfo, Joined, Policy, Transition};
 use crate::identity::{KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage};
 use crate::ids::{GroupId, LeafHash, Validity};
@@ -158,27 +158,38 @@ impl Draft<'_> {
     }
 
     fn join(&mut self, seq: u64, joined: Joined, old: Option<Session>) -> Result<()> {
-        let Joined { group, chains, inviter, .. } = joined;
+        let Joined { group, chains, inviter, readmitted, .. } = joined;
         let by = group.state.member(inviter)?.0.user().clone();
         let heal = group
             .own_leaf()
             .is_ok_and(|leaf| matches!(leaf.source(), crate::identity::Source::Package { last_resort: true, .. }));
-        let info = group.state.info.clone();
-        let users = u32::try_from(group.state.users.len()).unwrap_or(u32::MAX);
-        let transition = Transition { group, chains, by: inviter, changes: Vec::new() };
-        let cursor = Cursor::after(seq, self.environment.now());
-        let (status, what) = match &old {
-            Some(_) => (Status::Active, EventKind::Rejoined { by }),
-            None => (Status::Invited, EventKind::Invitation { by, info, users }),
+        // Readmission is what this device asked for; being added, even again, is for its user to answer.
+        let (status, what) = if old.is_some() && readmitted {
+            (Status::Active, EventKind::Rejoined { by })
+        } else {
+            let users = u32::try_from(group.state.users.len()).unwrap_or(u32::MAX);
+            (Status::Invited, EventKind::Invitation { by, info: group.state.info.clone(), users })
         };
-        let queue = old.map_or_else(Default::default, |mut old| {
+        let transition = Transition { group, chains, by: inviter, changes: Vec::new() };
+        let mut cursor = Cursor::after(seq, self.environment.now());
+        let mut queue = std::collections::BTreeMap::new();
+        if let Some(mut old) = old {
             old.forget(&mut self.changes);
-            old.queue
-        });
+            queue = core::mem::take(&mut old.queue);
+            // Rows keep their numbers, by which the app knows its intents.
+            cursor.next_row = old.cursor.next_row;
+            cursor.first_row = cursor.next_row;
+        }
         let mut session = Session::enter(transition, status, cursor, &mut self.changes);
-        for row in queue.into_values() {
-            if matches!(row, Row::Message { .. } | Row::Change(_)) {
-                session.push_row(row, &mut self.changes);
+        for (number, row) in queue {
+            match (row, status) {
+                (row @ (Row::Message { .. } | Row::Change(_)), Status::Active) => {
+                    session.restore_row(number, row, &mut self.changes);
+                }
+                (row @ (Row::Message { .. } | Row::Change(_)), _) => {
+                    self.dropped(&session, seq, (number, &row), ErrorKind::NotMember);
+                }
+                (Row::Create | Row::TakeOut { .. } | Row::Request(_), _) => {}
             }
         }
         if heal {

@@ -252,14 +252,22 @@ impl Draft<'_> {
         if session.pending.as_ref().is_some_and(|pending| pending.row == number) {
             session.set_pending(None, &mut self.changes);
         }
-        let why = ErrorKind::NotAllowed;
-        let what = match session.queue.get(&number) {
-            Some(Row::Message { id, .. }) => EventKind::MessageDropped { id: *id, why },
-            _ => EventKind::IntentDropped { intent: IntentId(number), why },
-        };
+        if let Some(row) = session.queue.get(&number) {
+            self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);
+        }
         session.drop_row(number, &mut self.changes);
         session.save_cursor(&mut self.changes);
-        self.emit(session.id(), session.cursor.next, what);
+    }
+
+    /// Tells the app that what it asked for will not happen. What the protocol queued by itself is nobody's loss.
+    pub(super) fn dropped(&mut self, session: &Session, seq: u64, (number, row): (u64, &Row), why: ErrorKind) {
+        match row {
+            Row::Message { id, .. } => self.emit(session.id(), seq, EventKind::MessageDropped { id: *id, why }),
+            Row::Create | Row::Change(_) | Row::Request(_) => {
+                self.emit(session.id(), seq, EventKind::IntentDropped { intent: IntentId(number), why });
+            }
+            Row::TakeOut { .. } => {}
+        }
     }
 }
 

@@ -113,6 +113,8 @@ pub(super) struct Session {
     pub(super) started: BTreeSet<LeafIndex>,
     pub(super) queue: BTreeMap<u64, Row>,
     pub(super) pending: Option<Pending>,
+    /// Seal keys our leaf had before, oldest first: they open requests of those who missed our commits.
+    pub(super) former: Vec<SealSecret>,
     /// The row of each post that was handed out.
     pub(super) posts: BTreeMap<PostId, u64>,
     /// Rows that the hub has accepted, to be posted no more while this process lives.
@@ -134,6 +136,7 @@ impl Session {
             started: BTreeSet::new(),
             queue: BTreeMap::new(),
             pending: None,
+            former: Vec::new(),
             posts: BTreeMap::new(),
             accepted: BTreeSet::new(),
             behind: None,
@@ -164,10 +167,26 @@ impl Session {
                 changes.put(records::leaf(id, *index), leaf_record(leaf.encoded()));
             }
         }
-        self.group = group;
+        let old = core::mem::replace(&mut self.group, group);
+        if old.seal.public() != self.group.seal.public() {
+            self.keep_former(old.seal, changes);
+        }
         self.start_chains(chains);
         self.requeue(false, changes);
         self.save_epoch(changes);
+    }
+
+    fn keep_former(&mut self, seal: SealSecret, changes: &mut ChangeSet) {
+        self.former.push(seal);
+        let excess = self.former.len().saturating_sub(limits::FORMER_SEAL_KEYS);
+        self.former.drain(..excess);
+        let record = records::encode(1, |w| {
+            w.array(self.former.len());
+            for seal in &self.former {
+                w.bytes(seal.expose().expose());
+            }
+        });
+        changes.put(records::former(self.id()), record);
     }
 
     /// Every message without an echo goes out again in the epoch that comes; with `all`, also those whose echo did not
@@ -225,8 +244,8 @@ impl Session {
         for number in self.queue.keys() {
             changes.delete(records::row(id, *number));
         }
-        let whole: [fn(GroupId) -> RecordKey; 5] =
-            [records::group, records::state, records::cursor, records::sending, records::pending];
+        let whole: [fn(GroupId) -> RecordKey; 6] =
+            [records::group, records::state, records::cursor, records::sending, records::pending, records::former];
         for key in whole {
             changes.delete(key(id));
         }
@@ -239,6 +258,14 @@ impl Session {
         self.queue.insert(number, row);
         self.save_cursor(changes);
         number
+    }
+
+    /// Takes a row of the state that this one replaces, in its old place.
+    pub(super) fn restore_row(&mut self, number: u64, row: Row, changes: &mut ChangeSet) {
+        self.queue.insert(number, row);
+        self.save_row(number, changes);
+        self.cursor.first_row = self.cursor.first_row.min(number);
+        self.save_cursor(changes);
     }
 
     pub(super) fn drop_row(&mut self, number: u64, changes: &mut ChangeSet) {
@@ -414,6 +441,8 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
             queue.insert(number, records::decode(&record, 1, read_row)?);
         }
     }
+    let former = load(records::former(id))?.map(|record| records::decode(&record, 1, read_former)).transpose()?;
+    let former = former.unwrap_or_default();
     let pending = load(records::pending(id))?.map(|record| records::decode(&record, 5, read_pending)).transpose()?;
     let sending = load(records::sending(id))?
         .map(|record| {
@@ -433,6 +462,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
         started: BTreeSet::new(),
         queue,
         pending,
+        former,
         posts: BTreeMap::new(),
         accepted: BTreeSet::new(),
         behind: None,
@@ -608,6 +638,11 @@ fn read_pending(r: &mut Reader<'_>) -> Result<Pending> {
         },
         body: r.item()?,
     })
+}
+
+fn read_former(r: &mut Reader<'_>) -> Result<Vec<SealSecret>> {
+    let count = r.array_up_to(limits::FORMER_SEAL_KEYS)?;
+    (0..count).map(|_| Ok(SealSecret::from_secret(Secret::from_bytes(&mut r.fixed()?)))).collect()
 }
 
 const STATUSES: [Status; 6] =

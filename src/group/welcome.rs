@@ -37,6 +37,8 @@ pub struct Joined {
     pub chains: Vec<(LeafIndex, Secret<32>)>,
     /// Who added us.
     pub inviter: LeafIndex,
+    /// Whether we come back in the place of a leaf of this device, rather than being added.
+    pub readmitted: bool,
     /// The welcome's id, to be remembered as long as a last-resort key lives.
     pub welcome: EnvelopeId,
 }
@@ -158,6 +160,7 @@ impl Group {
         let (epoch, chains) = entry.into_chains(state.leaves.keys().copied());
         let group =
             Self { state, own, signing: secrets.signing.duplicate(), seal: secrets.seal.duplicate(), secrets: epoch };
-        Ok(Joined { group, chains, inviter, welcome: opened.id() })
+        let readmitted = invitation.replaced.iter().any(|(new, _)| *new == own);
+        Ok(Joined { group, chains, inviter, readmitted, welcome: opened.id() })
     }
 }

@@ -1,0 +1,89 @@
+//! A member renews its keys, and whoever stole the old ones is locked out.
+
+mod support;
+
+use convivio::client::{Change, EventKind};
+use convivio::group::Effect;
+use support::*;
+
+#[test]
+fn a_heal_is_one_commit_that_everyone_sees_and_every_key_is_new() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut bob]);
+    world.quiet(&mut [&mut maria, &mut bob]);
+    let keys = |device: &mut Device| {
+        let view = device.client.group(&group).unwrap();
+        let leaf = view.state().leaf(view.own_index()).unwrap();
+        (leaf.signature_key().clone(), leaf.seal_key().clone(), leaf.hash(), *view.authenticator())
+    };
+    let before = keys(&mut bob);
+    maria.news();
+    let intent = bob.client.change(&group, Change::Heal).unwrap();
+    world.quiet(&mut [&mut bob, &mut maria]);
+    let after = keys(&mut bob);
+    assert!(before.0 != after.0 && before.1 != after.1 && before.2 != after.2 && before.3 != after.3);
+    agree(&group, &mut [&mut bob, &mut maria]);
+    let healed = Effect::Healed(bob.user.clone(), bob.client.identity().unwrap().device());
+    let seen = |intent| EventKind::Changed { by: bob.user.clone(), effects: vec![healed.clone()], intent };
+    assert_eq!(maria.news(), [seen(None)]);
+    assert_eq!(bob.events.last().unwrap().what, seen(Some(intent)));
+}
+
+#[test]
+fn a_stolen_store_reads_until_its_owner_heals_and_no_further() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut bob]);
+    world.quiet(&mut [&mut maria, &mut bob]);
+    let stolen = bob.disk.copy();
+    maria.say(&group, "before");
+    world.quiet(&mut [&mut maria, &mut bob]);
+    bob.client.change(&group, Change::Heal).unwrap();
+    world.quiet(&mut [&mut bob, &mut maria]);
+    maria.say(&group, "after");
+    bob.say(&group, "me too");
+    world.quiet(&mut [&mut maria, &mut bob]);
+    assert_eq!(bob.heard().len(), 2);
+
+    let mut thief = world.device("thief");
+    thief.open(stolen);
+    let log = thief.pending(&world.hub, &group);
+    assert!(log.len() >= 4);
+    thief.receive(&log);
+    assert_eq!(thief.heard(), [("maria".to_owned(), "before".to_owned())]);
+}
+
+#[test]
+fn a_policy_says_how_long_a_member_may_wait() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut bob]);
+    world.quiet(&mut [&mut maria, &mut bob]);
+    let epoch = maria.epoch(&group);
+    world.clock.advance(7 * DAY - MINUTE);
+    world.quiet(&mut [&mut maria, &mut bob]);
+    assert_eq!(maria.epoch(&group), epoch);
+    let due = bob.client.wake_at().unwrap().unwrap();
+    assert!(due <= world.clock.now().after(2 * MINUTE), "{due}");
+    maria.news();
+    world.clock.advance(2 * MINUTE);
+    world.quiet(&mut [&mut maria, &mut bob]);
+    let healed: Vec<_> = maria.effects().into_iter().filter(|effect| matches!(effect, Effect::Healed(..))).collect();
+    assert_eq!((healed.len(), maria.epoch(&group)), (2, epoch + 2), "each of the two, once");
+    agree(&group, &mut [&mut maria, &mut bob]);
+}
+
+#[test]
+fn a_policy_may_ask_for_none() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let mut policy = world.policy();
+    policy.heal_after = 0;
+    let group = world.group_under(policy, &mut maria, &mut [&mut bob]);
+    world.quiet(&mut [&mut maria, &mut bob]);
+    let epoch = maria.epoch(&group);
+    world.clock.advance(60 * DAY);
+    world.quiet(&mut [&mut maria, &mut bob]);
+    assert_eq!((maria.epoch(&group), maria.client.wake_at().unwrap()), (epoch, None));
+}
