@@ -74,10 +74,6 @@ pub const LEAF: usize = 4 * 1024;
 /// Bytes of a group's info.
 pub const GROUP_INFO: usize = 16 * 1024;
 
-/// Seal keys of one's own earlier leaves that are kept to open requests to be readmitted: whoever asks knows only the
-/// leaves of the epoch it got stuck in. They open nothing else, since the secrets of those epochs are erased.
-pub const FORMER_SEAL_KEYS: usize = 64;
-
 /// Seconds a last-resort key package lives: 7 days.
 pub const LAST_RESORT_LIFETIME: u64 = 7 * 24 * 60 * 60;
 

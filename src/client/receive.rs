@@ -288,10 +288,7 @@ impl Draft<'_> {
     /// Another device asks to be readmitted. Whether the request is authentic, as far as we can read it.
     fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> bool {
         let Some(request) = request else { return true };
-        let (group, now) = (&session.group, self.environment.now());
-        let with_former =
-            || session.former.iter().rev().find_map(|seal| group.open_request_with(seal, request, now).ok());
-        let Some(request) = group.open_request(request, now).ok().or_else(with_former) else { return false };
+        let Ok(request) = session.group.open_request(request, self.environment.now()) else { return false };
         let Ok(package) = UnverifiedKeyPackage::try_from(&request.package) else { return false };
         let leaf = request.package.leaf();
         let what =

@@ -92,10 +92,6 @@ pub(super) fn sent(group: GroupId, generation: Generation) -> RecordKey {
     RecordKey::of(26, &[group.as_bytes(), &generation.0.to_be_bytes()])
 }
 
-pub(super) fn former(group: GroupId) -> RecordKey {
-    RecordKey::of(27, &[group.as_bytes()])
-}
-
 /// A record of `count` fields.
 pub(super) fn encode(count: usize, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
     let mut w = Writer::new();

@@ -113,8 +113,6 @@ pub(super) struct Session {
     pub(super) started: BTreeSet<LeafIndex>,
     pub(super) queue: BTreeMap<u64, Row>,
     pub(super) pending: Option<Pending>,
-    /// Seal keys our leaf had before, oldest first: they open requests of those who missed our commits.
-    pub(super) former: Vec<SealSecret>,
     /// The row of each post that was handed out.
     pub(super) posts: BTreeMap<PostId, u64>,
     /// Rows that the hub has accepted, to be posted no more while this process lives.
@@ -136,7 +134,6 @@ impl Session {
             started: BTreeSet::new(),
             queue: BTreeMap::new(),
             pending: None,
-            former: Vec::new(),
             posts: BTreeMap::new(),
             accepted: BTreeSet::new(),
             behind: None,
@@ -167,26 +164,10 @@ impl Session {
                 changes.put(records::leaf(id, *index), leaf_record(leaf.encoded()));
             }
         }
-        let old = core::mem::replace(&mut self.group, group);
-        if old.seal.public() != self.group.seal.public() {
-            self.keep_former(old.seal, changes);
-        }
+        self.group = group;
         self.start_chains(chains);
         self.requeue(false, changes);
         self.save_epoch(changes);
-    }
-
-    fn keep_former(&mut self, seal: SealSecret, changes: &mut ChangeSet) {
-        self.former.push(seal);
-        let excess = self.former.len().saturating_sub(limits::FORMER_SEAL_KEYS);
-        self.former.drain(..excess);
-        let record = records::encode(1, |w| {
-            w.array(self.former.len());
-            for seal in &self.former {
-                w.bytes(seal.expose().expose());
-            }
-        });
-        changes.put(records::former(self.id()), record);
     }
 
     /// Every message without an echo goes out again in the epoch that comes; with `all`, also those whose echo did not
@@ -244,8 +225,8 @@ impl Session {
         for number in self.queue.keys() {
             changes.delete(records::row(id, *number));
         }
-        let whole: [fn(GroupId) -> RecordKey; 6] =
-            [records::group, records::state, records::cursor, records::sending, records::pending, records::former];
+        let whole: [fn(GroupId) -> RecordKey; 5] =
+            [records::group, records::state, records::cursor, records::sending, records::pending];
         for key in whole {
             changes.delete(key(id));
         }
@@ -441,8 +422,6 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
             queue.insert(number, records::decode(&record, 1, read_row)?);
         }
     }
-    let former = load(records::former(id))?.map(|record| records::decode(&record, 1, read_former)).transpose()?;
-    let former = former.unwrap_or_default();
     let pending = load(records::pending(id))?.map(|record| records::decode(&record, 5, read_pending)).transpose()?;
     let sending = load(records::sending(id))?
         .map(|record| {
@@ -462,7 +441,6 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
         started: BTreeSet::new(),
         queue,
         pending,
-        former,
         posts: BTreeMap::new(),
         accepted: BTreeSet::new(),
         behind: None,
@@ -638,11 +616,6 @@ fn read_pending(r: &mut Reader<'_>) -> Result<Pending> {
         },
         body: r.item()?,
     })
-}
-
-fn read_former(r: &mut Reader<'_>) -> Result<Vec<SealSecret>> {
-    let count = r.array_up_to(limits::FORMER_SEAL_KEYS)?;
-    (0..count).map(|_| Ok(SealSecret::from_secret(Secret::from_bytes(&mut r.fixed()?)))).collect()
 }
 
 const STATUSES: [Status; 6] =

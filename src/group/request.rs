@@ -81,13 +81,7 @@ impl Group {
     ///
     /// Fails with `Unauthentic`, `Expired`, `Malformed`, `NotMember` or `NotAllowed`.
     pub fn open_request(&self, request: &EnvelopeFor, now: Timestamp) -> Result<RejoinRequest> {
-        self.open_request_with(&self.seal, request, now)
-    }
-
-    /// [`open_request`](Self::open_request) with a seal key that our leaf had before: whoever missed our commit can
-    /// seal to no newer one.
-    pub fn open_request_with(&self, seal: &SealSecret, request: &EnvelopeFor, now: Timestamp) -> Result<RejoinRequest> {
-        open(&self.state, (self.own, seal), request, now)
+        open(&self.state, (self.own, &self.seal), request, now)
     }
 }
 
