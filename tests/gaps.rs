@@ -34,7 +34,7 @@ fn what_follows_a_gap_waits_until_it_is_filled() {
         assert_eq!(bob.news().contains(&gap), !last);
         assert_eq!(bob.client.group(&group).unwrap().next_entry(), log[missing].seq);
         assert_eq!(bob.epoch(&group), epoch + u64::from(missing > 3));
-        assert_eq!(gap.next_step().is_some(), true);
+        assert!(gap.next_step().is_some());
         // Over a restart, and with the rest in the wrong order.
         bob.restart();
         let rest: Vec<_> = log.iter().rev().cloned().collect();
