@@ -21,7 +21,7 @@ impl Draft<'_> {
         let state = &session.group.state;
         let clear = CommitHeader::from_envelope_header(header).ok().filter(|clear| clear.group == state.group);
         let Some(clear) = clear else {
-            session.cursor.unsettled = true;
+            session.cursor.doubt();
             return Ok(false);
         };
         if clear.epoch < state.epoch {
@@ -37,12 +37,12 @@ impl Draft<'_> {
                 session.stop(Status::Removed, &mut self.changes);
                 return Ok(true);
             }
-            session.cursor.unsettled = true;
+            session.cursor.doubt();
             return Ok(false);
         };
         let commit = Header::decode(header).and_then(|h| EnvelopeFor::new(h, stanza.to_vec(), body.to_vec()));
         let Ok(commit) = commit else {
-            session.cursor.unsettled = true;
+            session.cursor.doubt();
             return Ok(false);
         };
         let entry = entry_hash(header, body);
@@ -54,7 +54,7 @@ impl Draft<'_> {
                 Ok(true)
             }
             Err(Rejected::Unopened(_)) => {
-                session.cursor.unsettled = true;
+                session.cursor.doubt();
                 Ok(false)
             }
             Err(Rejected::Invalid(_)) => {
@@ -63,7 +63,7 @@ impl Draft<'_> {
             }
             // Alone it proves nothing but that one member says so: it stops us only if a commit that we could not open
             // may have led there.
-            Err(Rejected::OtherHistory) if session.cursor.unsettled => {
+            Err(Rejected::OtherHistory) if session.cursor.doubted => {
                 self.exclude(session, seq, EventKind::ForkSuspected);
                 Ok(false)
             }
@@ -74,16 +74,13 @@ impl Draft<'_> {
         }
     }
 
-    /// An entry of an epoch that we have not come to. One may be noise; but others who were sealed out with us may have
-    /// made us think that an epoch is settled, so it puts that in doubt again, and the next one means that the group
-    /// went on. Whether it did now.
+    /// An entry of an epoch that we have not come to. Noise, unless a commit that we could not open may have led there.
+    /// Whether it means something for us.
     pub(super) fn ahead(&mut self, session: &mut Session, seq: u64) -> bool {
-        if session.cursor.unsettled {
+        if session.cursor.doubted {
             self.exclude(session, seq, EventKind::Excluded);
-            return true;
         }
-        session.cursor.unsettled = true;
-        false
+        session.cursor.doubted
     }
 
     fn exclude(&mut self, session: &mut Session, seq: u64, why: EventKind) {
@@ -108,7 +105,8 @@ impl Draft<'_> {
         // Whoever committed in this epoch took the commit we could not open for void.
         if by == session.group.own {
             session.cursor.renewed = self.environment.now();
-        } else if session.cursor.unsettled {
+        } else {
+            session.cursor.doubted = false;
             session.settle(&mut self.changes);
         }
         let intent = own.map(IntentId);

@@ -103,7 +103,7 @@ impl Draft<'_> {
                 // A commit that the hub shows to us as if it added us: what it is for the others we cannot tell.
                 EntryBody::Welcome { .. } => {
                     void += 1;
-                    session.cursor.unsettled = true;
+                    session.cursor.doubt();
                     session.cursor.last_commit = entry.seq;
                 }
                 EntryBody::Message(_) => {}

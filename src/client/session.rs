@@ -57,15 +57,23 @@ pub(super) struct Cursor {
     pub(super) next_row: u64,
     /// A commit could not be opened, so what came back since may be void for the others (section 5.6).
     pub(super) unsettled: bool,
+    /// Whether one could not, even if it looks settled: others who were sealed out with us may have made it look so.
+    pub(super) doubted: bool,
     /// When this device's own leaf was last renewed.
     pub(super) renewed: Timestamp,
 }
 
 impl Cursor {
+    /// A commit could not be opened.
+    pub(super) const fn doubt(&mut self) {
+        self.unsettled = true;
+        self.doubted = true;
+    }
+
     /// At the start of a group's log, or right after the entry that let us in.
     pub(super) const fn after(entry: u64, now: Timestamp) -> Self {
         let next = entry.saturating_add(1);
-        Self { next, last_commit: entry, first_row: 1, next_row: 1, unsettled: false, renewed: now }
+        Self { next, last_commit: entry, first_row: 1, next_row: 1, unsettled: false, doubted: false, renewed: now }
     }
 }
 
@@ -285,9 +293,10 @@ impl Session {
     }
 
     pub(super) fn save_cursor(&self, changes: &mut ChangeSet) {
-        let Cursor { next, last_commit, first_row, next_row, unsettled, renewed } = &self.cursor;
-        let record = records::encode(6, |w| {
-            w.uint(*next).uint(*last_commit).uint(*first_row).uint(*next_row).bool(*unsettled).item(renewed);
+        let Cursor { next, last_commit, first_row, next_row, unsettled, doubted, renewed } = &self.cursor;
+        let record = records::encode(7, |w| {
+            w.uint(*next).uint(*last_commit).uint(*first_row).uint(*next_row);
+            w.bool(*unsettled).bool(*doubted).item(renewed);
         });
         changes.put(records::cursor(self.id()), record);
     }
@@ -406,13 +415,14 @@ impl Session {
 pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8>>>) -> Result<Session> {
     let need = |key| load(key)?.ok_or(Error::damaged("a record of a group is missing: restore the store"));
     let (status, group) = load_group(id, &need)?;
-    let cursor = records::decode(&need(records::cursor(id))?, 6, |r| {
+    let cursor = records::decode(&need(records::cursor(id))?, 7, |r| {
         Ok(Cursor {
             next: r.u64()?,
             last_commit: r.u64()?,
             first_row: r.u64()?,
             next_row: r.u64()?,
             unsettled: r.bool()?,
+            doubted: r.bool()?,
             renewed: r.item()?,
         })
     })?;
