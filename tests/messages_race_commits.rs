@@ -16,7 +16,8 @@ fn a_message_that_lost_to_a_commit_is_delivered_once_under_its_id() {
         maria.client.change(&group, Change::Heal).unwrap();
         let id = bob.say(&group, "ciao");
         // Both are encrypted in the same epoch before either is posted.
-        (maria.outbox(), bob.outbox());
+        maria.outbox();
+        bob.outbox();
         let mut posted = [false; 2];
         for actor in order {
             let device = if actor == 0 { &mut maria } else { &mut bob };
