@@ -32,6 +32,8 @@ pub enum ErrorKind {
     NotMember,
     /// The call does not fit the state, for example answering an invitation twice. Fix the calling code.
     Misuse,
+    /// The key store that holds a device or identity key failed; nothing happened. Try again.
+    Signer,
     /// The store failed and the outcome is unknown. Close the client and open it again.
     Storage,
     /// A stored record is damaged, sealed under another key, or from a newer version. The store is left untouched.
@@ -77,6 +79,11 @@ impl Error {
 
     pub(crate) const fn damaged(what: &'static str) -> Self {
         Self::new(ErrorKind::Damaged, what)
+    }
+
+    /// For a [`Signer`](crate::Signer) outside this process that could not sign.
+    pub fn signer(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Signer, "the key store could not sign: try again").caused_by(source)
     }
 
     /// Keeps the cause, for errors of stores and external signers.

@@ -40,6 +40,8 @@ labels! {
     SIGN_WELCOME = "sign welcome";
     /// A device asks to be readmitted.
     SIGN_REQUEST = "sign request";
+    /// A device asks for a new leaf in the place of its old one.
+    SIGN_REJOIN = "sign rejoin";
     /// A member signs a group message.
     SIGN_MESSAGE = "sign message";
     /// A member asks to be taken out.
@@ -80,7 +82,7 @@ labels! {
     HASH_MESSAGE_ID = "message id";
     /// The id of something posted to a hub.
     HASH_POST = "post id";
-    /// The name of the record that remembers a user's identity key.
+    /// The name of the record that remembers a user's identity key or an app's roots.
     HASH_PIN = "hash pin";
     /// A party's half of a safety number.
     HASH_SAFETY_NUMBER = "safety number";
@@ -108,6 +110,8 @@ labels! {
     HEADER_KEY = "header key";
     /// The key of the confirmation tag.
     CONFIRM_KEY = "confirm key";
+    /// The key that requests to be readmitted are sealed under.
+    REQUEST = "request";
     /// The root of exported secrets.
     EXPORTER = "exporter";
     /// One exported secret.

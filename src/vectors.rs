@@ -16,8 +16,8 @@ use crate::crypto::hpke::{self, Kem};
 use crate::crypto::kdf::{self, expand_label};
 use crate::envelope::{self, Envelope, EnvelopeType, Opener, Recipient, recipient_id, seal_to};
 use crate::group::{
-    Actor, Effect, Group, GroupInfo, MessageContent, Policy, Proposal, Said, Transition, entry_hash, leave_input,
-    message_id,
+    Actor, Effect, Group, GroupInfo, LeaveScope, MessageContent, Occasion, Policy, Proposal, Said, Transition,
+    entry_hash, leave_input, message_id, seal_message,
 };
 use crate::identity::{
     AppKey, AppRoot, Capabilities, DeviceIdentity, IdentityKey, KeyPackage, KeyPackageSecrets, PackageOptions,
@@ -182,7 +182,8 @@ fn the_group_vectors_hold() {
     let (package, secrets) = bob.package(&mut rng);
     let add = vec![Proposal::Add(UnverifiedLeaf::try_from(package.leaf()).unwrap())];
     let init_keys = BTreeMap::from([(package.id(), package.init_key().clone())]);
-    let made = founded.group.commit(add, &init_keys, NOW, ada.actor(), &mut rng).unwrap();
+    let made =
+        founded.group.commit(add, &init_keys, Occasion { time: NOW, seen: [0; 32] }, ada.actor(), &mut rng).unwrap();
     let part = made.envelope.split(&LeafIndex(0).encode()).unwrap();
     let entered = founded.group.process(&part, Some(&made.fresh)).unwrap();
     let adding = commit(&founded.group, &made.envelope, (LeafIndex(0), &made.fresh.seal), &entered);
@@ -206,18 +207,22 @@ fn the_group_vectors_hold() {
         "key_package": hex(&package.to_bytes()),
     });
 
-    let healed = joined.group.commit(Vec::new(), &BTreeMap::new(), NOW.after(60), bob.actor(), &mut rng).unwrap();
+    let seen = entry_hash(made.envelope.header().bytes(), made.envelope.body());
+    let occasion = Occasion { time: NOW.after(60), seen };
+    let healed = joined.group.commit(Vec::new(), &BTreeMap::new(), occasion, bob.actor(), &mut rng).unwrap();
     let part = healed.envelope.split(&LeafIndex(0).encode()).unwrap();
     let last = entered.group.process(&part, None).unwrap();
     assert!(matches!(&last.changes[..], [Effect::Healed(user, _)] if user == bob.identity.user()));
     let healing = commit(&entered.group, &healed.envelope, (LeafIndex(0), &entered.group.seal), &last);
 
     let content = MessageContent { nonce: [0xee; 16], said: Said::App(b"ciao".to_vec()) }.encode();
+    let seen = entry_hash(healed.envelope.header().bytes(), healed.envelope.body());
+    let carried = seal_message(seen.first_chunk().unwrap(), &content);
     let chain = Secret::copy_from(last.chains[0].1.expose());
     let chain = SendingChain::new(LeafIndex(0), chain, last.group.signing.duplicate());
-    let (frame, _) = chain.encrypt(last.group.context(), &content, &mut rng).unwrap();
+    let (frame, _) = chain.encrypt(last.group.context(), &carried, &mut rng).unwrap();
     let id = message_id(last.group.state.group, ada.identity.user(), ada.identity.device(), &content);
-    let leave = last.group.signing.sign(&leave_input(last.group.state.group, LeafIndex(0)));
+    let leave = last.group.signing.sign(&leave_input(last.group.state.group, LeafIndex(0), LeaveScope::User));
     check(
         "group.json",
         &json!({
@@ -230,7 +235,7 @@ fn the_group_vectors_hold() {
             ],
             "commits": [adding, healing],
             "welcome": welcoming,
-            "message": { "content": hex(&content), "frame": hex(&frame), "id": hex(id.as_bytes()) },
+            "message": { "carried": hex(&carried), "content": hex(&content), "frame": hex(&frame), "id": hex(id.as_bytes()) },
             "leave_signature": hex(leave.as_bytes()),
         }),
     );
@@ -280,6 +285,7 @@ fn epoch(group: &Group, joiner: &Secret<32>, chains: &[(LeafIndex, Secret<32>)])
     let secrets = &group.secrets;
     assert!(of_epoch(labels::HEADER_KEY).ct_eq(secrets.context.header_key()));
     assert!(of_epoch(labels::EXPORTER).ct_eq(&secrets.exporter));
+    assert!(of_epoch(labels::REQUEST).ct_eq(&secrets.request));
     assert!(of_epoch(labels::INIT).ct_eq(&secrets.init));
     assert_eq!(of_epoch(labels::AUTHENTICATOR).expose(), &secrets.authenticator);
     let root = of_epoch(labels::SENDER_ROOT);
@@ -299,6 +305,7 @@ fn epoch(group: &Group, joiner: &Secret<32>, chains: &[(LeafIndex, Secret<32>)])
         "confirm_key": hex(of_epoch(labels::CONFIRM_KEY).expose()),
         "exporter": hex(of_epoch(labels::EXPORTER).expose()),
         "authenticator": hex(of_epoch(labels::AUTHENTICATOR).expose()),
+        "request": hex(of_epoch(labels::REQUEST).expose()),
         "sender_root": hex(root.expose()),
         "init_secret": hex(of_epoch(labels::INIT).expose()),
         "chains": chains.iter().map(|(leaf, key)| json!([leaf.0, hex(key.expose())])).collect::<Vec<_>>(),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use convivio::client::{Answer, Change, EventKind, Status};
 use convivio::envelope::{Draft, Envelope, EnvelopeType, Opener, Recipient, open};
-use convivio::group::{Actor, Group, GroupInfo, NewCommit, Proposal};
+use convivio::group::{Actor, Group, GroupInfo, NewCommit, Occasion, Proposal};
 use convivio::identity::{
     Capabilities, DeviceIdentity, IdentityKey, KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage,
 };
@@ -49,7 +49,13 @@ fn found(app: &App, device: &Device) -> Group {
 fn commit(group: &Group, device: &Device, add: &[&KeyPackage]) -> convivio::Result<NewCommit> {
     let proposals = add.iter().map(|package| Proposal::Add(unverified(package).leaf().clone())).collect();
     let init_keys = add.iter().map(|package| (package.id(), package.init_key().clone())).collect::<BTreeMap<_, _>>();
-    group.commit(proposals, &init_keys, Timestamp::now(), actor(device), &mut rand::rng())
+    group.commit(
+        proposals,
+        &init_keys,
+        Occasion { time: Timestamp::now(), seen: [0; 32] },
+        actor(device),
+        &mut rand::rng(),
+    )
 }
 
 #[test]
@@ -125,8 +131,9 @@ fn a_welcome_has_one_encoding() {
 /// A commit that nobody can open, as whoever may post to the hub can make it.
 fn garbage(group: &convivio::GroupId, epoch: u8, after: u64) -> Post {
     let mut rng = rand::rng();
-    // [group id, epoch, time, no mailboxes opened, none dropped]
-    let header = [&[0x85, 0x50], group.as_bytes().as_slice(), &[epoch, 0, 0x80, 0x80]].concat();
+    // [group id, epoch, time, nothing seen, no mailboxes opened, none dropped]
+    let head = [&[0x86, 0x50], group.as_bytes().as_slice(), &[epoch, 0, 0x58, 0x20]].concat();
+    let header = [head.as_slice(), &[0; 32], &[0x80, 0x80]].concat();
     let draft = Draft::new(EnvelopeType::Commit, Suite::One, header, &mut rng).unwrap();
     let signed = draft.sign(vec![0], None, b"", &SigningKey::generate(&mut rng)).unwrap();
     let key = SealSecret::generate(&mut rng);

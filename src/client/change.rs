@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::crypto::kem::InitKey;
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{GroupInfo, GroupState, Policy, Proposal, Role};
+use crate::group::{GroupInfo, GroupState, Policy, Proposal, RejoinRequest, Role};
 use crate::identity::{UnverifiedKeyPackage, UserUri};
 use crate::ids::{DeviceId, LeafHash, LeafIndex, Timestamp};
 use crate::limits;
@@ -16,8 +16,8 @@ use crate::wire::{Reader, Wire, Writer};
 pub enum Change {
     /// Adds the devices of these key packages: new users, or further devices of ones who are in.
     Add(Vec<UnverifiedKeyPackage>),
-    /// Readmits a device of the group that lost its state.
-    Readmit(Box<UnverifiedKeyPackage>),
+    /// Readmits a device of the group that was left behind or rolled back, as it asks.
+    Readmit(Box<RejoinRequest>),
     /// Removes a user with all devices and bars the identity.
     Remove(UserUri),
     /// Takes out another device of one's own.
@@ -45,6 +45,7 @@ impl Change {
     pub(super) fn proposals(&self, state: &GroupState, own: LeafIndex, now: Timestamp) -> Result<Proposals> {
         let mut init_keys = BTreeMap::new();
         let proposals = match self {
+            Self::Add(packages) if packages.is_empty() => return Err(Error::misuse("there is nobody to add")),
             Self::Add(packages) => {
                 let mut proposals = Vec::with_capacity(packages.len());
                 for package in packages {
@@ -54,11 +55,10 @@ impl Change {
                 }
                 proposals
             }
-            Self::Readmit(package) => {
-                let verified = package.as_ref().clone().verify(&state.policy.apps, now)?;
-                init_keys.insert(verified.id(), verified.init_key().clone());
-                let leaf = find(state, verified.leaf().user(), verified.leaf().device())?;
-                vec![Proposal::Replace { leaf, with: package.leaf().clone() }]
+            Self::Readmit(request) => {
+                let package = request.verify(state, now)?;
+                init_keys.insert(package.id(), package.init_key().clone());
+                vec![request.proposal()]
             }
             Self::Remove(user) => vec![Proposal::Remove(user.clone())],
             Self::RemoveDevice(device) => {
@@ -84,7 +84,7 @@ impl Wire for Change {
     fn write(&self, w: &mut Writer) {
         match self {
             Self::Add(packages) => w.array(2).uint(0).list(packages.iter()),
-            Self::Readmit(package) => w.array(2).uint(1).item(package.as_ref()),
+            Self::Readmit(request) => w.array(2).uint(1).item(request.as_ref()),
             Self::Remove(user) => w.array(2).uint(2).item(user),
             Self::RemoveDevice(device) => w.array(2).uint(3).item(device),
             Self::Role(user, role) => w.array(3).uint(4).item(user).item(role),

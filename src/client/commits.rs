@@ -1,132 +1,170 @@
 //! Commits as they come through the log (`docs/protocol.md`, section 5.6).
 
 use super::event::{EventKind, IntentId};
-use super::records;
-use super::session::{Row, Session, Status};
+use super::session::{Doubt, Pending, Row, Session, Status};
 use super::stage::Draft;
 use crate::envelope::{EnvelopeFor, Header};
-use crate::error::Result;
-use crate::group::{CommitHeader, Effect, Rejected, Transition, entry_hash};
-use crate::identity::UserUri;
+use crate::error::{ErrorKind, Result};
+use crate::group::{CommitHeader, Effect, Rejected, Role, Transition, entry_hash};
 use crate::limits;
+use crate::log::PostBody;
+use crate::wire::Wire;
+
+/// A commit entry of the log: header, our stanza, body.
+type CommitEntry<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
 
 impl Draft<'_> {
-    /// A commit entry of the log: header, our stanza, body. Whether it counts for us.
-    pub(super) fn commit_entry(
-        &mut self,
-        session: &mut Session,
-        seq: u64,
-        (header, stanza, body): (&[u8], Option<&[u8]>, &[u8]),
-    ) -> Result<bool> {
+    /// A commit entry of the log. Whether it counts for us.
+    pub(super) fn commit_entry(&mut self, session: &mut Session, seq: u64, entry: CommitEntry<'_>) -> Result<bool> {
+        let seen = entry_hash(entry.0, entry.2);
+        let counts = self.judge(session, seq, entry)?;
+        session.cursor.seen = seen;
+        session.cursor.last_commit = seq;
+        Ok(counts)
+    }
+
+    fn judge(&mut self, session: &mut Session, seq: u64, (header, stanza, body): CommitEntry<'_>) -> Result<bool> {
         let state = &session.group.state;
         let clear = CommitHeader::from_envelope_header(header).ok().filter(|clear| clear.group == state.group);
         let Some(clear) = clear else {
-            session.cursor.doubt();
+            self.doubt(session, seq, Doubt::Unopened);
             return Ok(false);
         };
         if clear.epoch < state.epoch {
             return Ok(false);
         }
         if clear.epoch > state.epoch {
-            self.ahead(session, seq);
+            self.doubt(session, seq, Doubt::Excluded);
             return Ok(false);
         }
+        let own = session.pending.take_if(|pending| pending.entry == entry_hash(header, body));
+        let stanza = match &own {
+            // We know what we sealed to ourselves, whatever the hub shows.
+            Some(Pending { body: PostBody::Commit { commit, .. }, .. }) => {
+                commit.split(&session.group.own.encode()).map(|own| own.stanza().to_vec())
+            }
+            _ => stanza.map(<[u8]>::to_vec),
+        };
         let Some(stanza) = stanza else {
-            if clear.mailboxes.drop.contains(&session.group.own) {
+            let removed = clear.mailboxes.drop.contains(&session.group.own);
+            self.doubt(session, seq, if removed { Doubt::Removed } else { Doubt::Unopened });
+            return Ok(false);
+        };
+        let commit = Header::decode(header).and_then(|header| EnvelopeFor::new(header, stanza, body.to_vec()));
+        let processed = match &commit {
+            Ok(commit) => session.group.process(commit, own.as_ref().map(|pending| &pending.fresh)),
+            Err(_) => {
+                self.doubt(session, seq, Doubt::Unopened);
+                return Ok(false);
+            }
+        };
+        match processed {
+            Ok(transition) => {
+                self.adopt(session, seq, transition, own)?;
+                return Ok(true);
+            }
+            Err(Rejected::Unopened(_)) => self.doubt(session, seq, Doubt::Unopened),
+            Err(Rejected::Invalid(_)) => {}
+            Err(Rejected::OtherHistory) => {
+                self.emit(session.id(), seq, EventKind::ForkSuspected);
+                self.doubt(session, seq, Doubt::Unopened);
+            }
+            Err(Rejected::Removed) => {
                 self.emit(session.id(), seq, EventKind::Removed);
                 session.stop(Status::Removed, &mut self.changes);
                 return Ok(true);
             }
-            session.cursor.doubt();
-            return Ok(false);
-        };
-        let commit = Header::decode(header).and_then(|h| EnvelopeFor::new(h, stanza.to_vec(), body.to_vec()));
-        let Ok(commit) = commit else {
-            session.cursor.doubt();
-            return Ok(false);
-        };
-        let entry = entry_hash(header, body);
-        let own = session.pending.as_ref().filter(|pending| pending.entry == entry);
-        match session.group.process(&commit, own.map(|pending| &pending.fresh)) {
-            Ok(transition) => {
-                let row = own.map(|pending| pending.row);
-                self.adopt(session, seq, transition, row)?;
-                Ok(true)
-            }
-            Err(Rejected::Unopened(_)) => {
-                session.cursor.doubt();
-                Ok(false)
-            }
-            Err(Rejected::Invalid(_)) => {
-                self.own_commit_failed(session, own.is_some());
-                Ok(false)
-            }
-            // Alone it proves nothing but that one member says so: it stops us only if a commit that we could not open
-            // may have led there.
-            Err(Rejected::OtherHistory) if session.cursor.doubted => {
-                self.exclude(session, seq, EventKind::ForkSuspected);
-                Ok(false)
-            }
-            Err(Rejected::OtherHistory) => {
-                self.emit(session.id(), seq, EventKind::ForkSuspected);
-                Ok(false)
-            }
         }
-    }
-
-    /// An entry of an epoch that we have not come to. Noise, unless a commit that we could not open may have led there.
-    /// Whether it means something for us.
-    pub(super) fn ahead(&mut self, session: &mut Session, seq: u64) -> bool {
-        if session.cursor.doubted {
-            self.exclude(session, seq, EventKind::Excluded);
-        }
-        session.cursor.doubted
-    }
-
-    fn exclude(&mut self, session: &mut Session, seq: u64, why: EventKind) {
-        self.emit(session.id(), seq, why.clone());
-        if why != EventKind::Excluded {
-            self.emit(session.id(), seq, EventKind::Excluded);
-        }
-        session.stop(Status::Excluded, &mut self.changes);
-    }
-
-    /// Our own commit turned out void, say because its time passed while it waited: make another.
-    fn own_commit_failed(&mut self, session: &mut Session, own: bool) {
-        if own {
+        // Our own commit, if it was that, is void: its row makes another.
+        if own.is_some() {
             session.set_pending(None, &mut self.changes);
         }
+        Ok(false)
+    }
+
+    /// Something in the log may have led the others on without us. It is not authenticated, so nothing is given up for
+    /// it: this epoch goes on being read and written, and messages are kept until another member shows that they count.
+    pub(super) fn doubt(&mut self, session: &mut Session, seq: u64, doubt: Doubt) {
+        if doubt <= session.cursor.doubt {
+            return;
+        }
+        session.cursor.doubt = doubt;
+        match doubt {
+            Doubt::Excluded => self.emit(session.id(), seq, EventKind::Excluded),
+            Doubt::Removed => self.emit(session.id(), seq, EventKind::Removed),
+            Doubt::None | Doubt::Unopened => {}
+        }
+    }
+
+    /// Another member of this epoch has seen the same log as we have, and is still here.
+    pub(super) fn settle(&mut self, session: &mut Session, seq: u64) {
+        if session.cursor.doubt >= Doubt::Excluded {
+            self.emit(session.id(), seq, EventKind::Resumed);
+        }
+        session.settle(&mut self.changes);
     }
 
     /// Enters the epoch of a valid commit.
-    fn adopt(&mut self, session: &mut Session, seq: u64, transition: Transition, own: Option<u64>) -> Result<()> {
-        let Transition { group, chains, by, changes: effects } = transition;
+    fn adopt(&mut self, session: &mut Session, seq: u64, transition: Transition, own: Option<Pending>) -> Result<()> {
+        let Transition { group, chains, by, changes: effects, seen } = transition;
         let author = session.group.state.member(by)?.0.user().clone();
-        // Whoever committed in this epoch took the commit we could not open for void.
+        let mut all_again = false;
         if by == session.group.own {
             session.cursor.renewed = self.environment.now();
-        } else {
-            session.cursor.doubted = false;
-            session.settle(&mut self.changes);
+        } else if session.cursor.doubt != Doubt::None {
+            // Whoever committed after the same entries as we took the one we could not open for void; else nobody can
+            // tell what of ours counted.
+            all_again = seen != session.cursor.seen;
+            self.settle_unless(session, seq, all_again);
         }
-        let intent = own.map(IntentId);
-        let public = own.is_none_or(|row| matches!(session.queue.get(&row), Some(Row::Change(_))));
-        if let Some(row) = own {
-            session.drop_row(row, &mut self.changes);
+        let intent = own.as_ref().and_then(|pending| match session.queue.get(&pending.row) {
+            Some(Row::Change(_)) => Some(IntentId(pending.row)),
+            _ => None,
+        });
+        if let Some(pending) = own {
+            session.drop_row(pending.row, &mut self.changes);
         }
         session.set_pending(None, &mut self.changes);
-        session.advance(group, chains, &mut self.changes);
+        session.advance((group, chains), all_again, &mut self.changes);
         self.report_skew(session, seq);
-        self.pin_added(session, seq, &effects)?;
-        let left = effects.iter().any(|effect| matches!(effect, Effect::Left(_)));
-        if left {
+        self.check_changed_pins(session, seq, &effects)?;
+        if effects.iter().any(|effect| matches!(effect, Effect::Left(_) | Effect::DeviceRemoved(..))) {
             drop_taken_out(session, &mut self.changes);
         }
         if session.status == Status::Active {
-            let intent = intent.filter(|_| public);
             self.emit(session.id(), seq, EventKind::Changed { by: author, effects, intent });
         }
+        self.stay_if_last_owner(session, seq);
         Ok(())
+    }
+
+    fn settle_unless(&mut self, session: &mut Session, seq: u64, all_again: bool) {
+        if all_again {
+            if session.cursor.doubt >= Doubt::Excluded {
+                self.emit(session.id(), seq, EventKind::Resumed);
+            }
+            session.cursor.doubt = Doubt::None;
+        } else {
+            self.settle(session, seq);
+        }
+    }
+
+    /// Two owners left at once and the other was faster: a group keeps one, so this leave can no longer happen.
+    fn stay_if_last_owner(&mut self, session: &mut Session, seq: u64) {
+        let state = &session.group.state;
+        let owners = state.users.values().filter(|user| user.role == Role::Owner).count();
+        let is_owner = state.member(session.group.own).is_ok_and(|(_, user)| user.role == Role::Owner);
+        if session.status != Status::Leaving || owners != 1 || !is_owner {
+            return;
+        }
+        session.status = Status::Active;
+        session.save_group(&mut self.changes);
+        let leaves: Vec<u64> = session.leaves().collect();
+        for number in leaves {
+            session.drop_row(number, &mut self.changes);
+        }
+        let intent = IntentId(session.cursor.leave);
+        self.emit(session.id(), seq, EventKind::IntentDropped { intent, why: ErrorKind::NotAllowed });
     }
 
     fn report_skew(&mut self, session: &Session, seq: u64) {
@@ -134,32 +172,6 @@ impl Draft<'_> {
         if claimed > now.saturating_add(limits::CLOCK_SKEW) {
             self.emit(session.id(), seq, EventKind::ClockSkew);
         }
-    }
-
-    fn pin_added(&mut self, session: &Session, seq: u64, effects: &[Effect]) -> Result<()> {
-        for effect in effects {
-            if let Effect::Added(user, _) = effect {
-                self.pin(session, seq, user)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Remembers a user's identity key, and tells the app if another one was known (section 3.6).
-    pub(super) fn pin(&mut self, session: &Session, seq: u64, user: &UserUri) -> Result<()> {
-        let Some(entry) = session.group.state.users.get(user) else { return Ok(()) };
-        let name = records::pin(user);
-        let known = self.load(&name)?;
-        let record = records::encode(1, |w| {
-            w.bytes(entry.identity.as_bytes());
-        });
-        if known.as_ref() != Some(&record) {
-            if known.is_some() {
-                self.emit(session.id(), seq, EventKind::IdentityChanged { user: user.clone() });
-            }
-            self.changes.put(name, record);
-        }
-        Ok(())
     }
 }
 

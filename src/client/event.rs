@@ -3,8 +3,8 @@
 use core::fmt;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{Effect, GroupInfo};
-use crate::identity::{UnverifiedKeyPackage, UserUri};
+use crate::group::{Effect, GroupInfo, RejoinRequest};
+use crate::identity::{AppDomain, UserUri};
 use crate::ids::{DeviceId, GroupId, MessageId};
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
@@ -70,7 +70,7 @@ pub enum EventKind {
         /// Who readmitted us.
         by: UserUri,
     },
-    /// A commit that we cannot read took us out, by what the hub says.
+    /// We were taken out, by a commit that we cannot read, so by what the hub says.
     Removed,
     /// Another device that lost its state asks to be readmitted.
     RejoinRequested {
@@ -78,8 +78,8 @@ pub enum EventKind {
         user: UserUri,
         /// Which.
         device: DeviceId,
-        /// The package to readmit it by, with [`Change::Readmit`](super::Change::Readmit).
-        package: Box<UnverifiedKeyPackage>,
+        /// The request, for [`Change::Readmit`](super::Change::Readmit).
+        request: Box<RejoinRequest>,
     },
     /// A user we know has another identity key than before.
     IdentityChanged {
@@ -105,8 +105,16 @@ pub enum EventKind {
         /// How many.
         entries: u32,
     },
-    /// The group went on by a commit that we cannot open.
+    /// The others may have gone on without us: something claims to be from a later epoch, or to take us out. This epoch
+    /// is read and written on; nothing is lost by waiting for [`Resumed`](Self::Resumed) or by rejoining.
     Excluded,
+    /// They have not: a member of our epoch has seen the same log.
+    Resumed,
+    /// The group lists another root key for an app than this device knows.
+    RootChanged {
+        /// The app.
+        domain: AppDomain,
+    },
     /// Members may have been shown different histories.
     ForkSuspected,
     /// The hub skipped entries.
@@ -129,17 +137,20 @@ impl EventKind {
         match self {
             Self::Invitation { .. } => Some("show who invites, then answer the invitation"),
             Self::RejoinRequested { .. } => Some("ask the user, then readmit the device or ignore the request"),
-            Self::IdentityChanged { .. } => Some("compare safety numbers before trusting this user again"),
+            Self::IdentityChanged { .. } => Some("compare safety numbers, then accept the user's new identity key"),
+            Self::RootChanged { .. } => Some("check the app's root key over another channel, then accept it"),
             Self::IntentDropped { .. } | Self::MessageDropped { .. } => {
                 Some("show why, and ask the user whether to try something else")
             }
             Self::Excluded | Self::RolledBack => Some("ask to be readmitted: change(group, Change::Rejoin)"),
-            Self::Removed => Some("show it, then forget the group"),
+            Self::Removed => Some("show it, then forget the group; or rejoin, if that is not so"),
             Self::ForkSuspected => Some("compare the group's authenticator with another member over another channel"),
             Self::Gap { .. } => Some("fetch the group's log again from the expected entry"),
             Self::CloneSuspected => Some("check whether a copy of this device's store is in use elsewhere"),
             Self::ClockSkew => Some("check this device's clock"),
-            Self::Message { .. } | Self::Changed { .. } | Self::Rejoined { .. } | Self::Void { .. } => None,
+            Self::Message { .. } | Self::Changed { .. } | Self::Rejoined { .. } | Self::Void { .. } | Self::Resumed => {
+                None
+            }
         }
     }
 }
@@ -179,8 +190,8 @@ impl Wire for EventKind {
             Self::Invitation { by, info, users } => w.array(4).uint(2).item(by).item(info).uint((*users).into()),
             Self::Rejoined { by } => w.array(2).uint(3).item(by),
             Self::Removed => w.array(1).uint(4),
-            Self::RejoinRequested { user, device, package } => {
-                w.array(4).uint(5).item(user).item(device).item(package.as_ref())
+            Self::RejoinRequested { user, device, request } => {
+                w.array(4).uint(5).item(user).item(device).item(request.as_ref())
             }
             Self::IdentityChanged { user } => w.array(2).uint(6).item(user),
             Self::IntentDropped { intent, why } => w.array(3).uint(7).uint(intent.0).uint(kind_number(*why)),
@@ -191,6 +202,8 @@ impl Wire for EventKind {
             Self::RolledBack => w.array(1).uint(12),
             Self::CloneSuspected => w.array(1).uint(13),
             Self::ClockSkew => w.array(1).uint(14),
+            Self::Resumed => w.array(1).uint(16),
+            Self::RootChanged { domain } => w.array(2).uint(17).item(domain),
             Self::MessageDropped { id, why } => w.array(3).uint(15).item(id).uint(kind_number(*why)),
         };
     }
@@ -212,7 +225,7 @@ impl Wire for EventKind {
             (4, 2) => Self::Invitation { by: r.item()?, info: r.item()?, users: r.u32()? },
             (2, 3) => Self::Rejoined { by: r.item()? },
             (1, 4) => Self::Removed,
-            (4, 5) => Self::RejoinRequested { user: r.item()?, device: r.item()?, package: Box::new(r.item()?) },
+            (4, 5) => Self::RejoinRequested { user: r.item()?, device: r.item()?, request: Box::new(r.item()?) },
             (2, 6) => Self::IdentityChanged { user: r.item()? },
             (3, 7) => Self::IntentDropped { intent: IntentId(r.u64()?), why: kind_of(r.u64()?) },
             (2, 8) => Self::Void { entries: r.u32()? },
@@ -222,6 +235,8 @@ impl Wire for EventKind {
             (1, 12) => Self::RolledBack,
             (1, 13) => Self::CloneSuspected,
             (1, 14) => Self::ClockSkew,
+            (1, 16) => Self::Resumed,
+            (2, 17) => Self::RootChanged { domain: r.item()? },
             (3, 15) => Self::MessageDropped { id: r.item()?, why: kind_of(r.u64()?) },
             _ => return Err(Error::malformed("not an event")),
         })

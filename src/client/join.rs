@@ -6,12 +6,13 @@ use super::memory::PackageEntry;
 use super::records;
 use super::session::{Cursor, Row, Session, Status};
 use super::stage::Draft;
+use crate::crypto::kdf::Hash;
 use crate::crypto::kem::{InitSecret, SealSecret};
 use crate::crypto::sign::SigningKey;
 use crate::envelope::EnvelopeId;
-use crate::error::{Error, ErrorKind, Result};
-use crate::group::{Group, GroupInfo, Joined, Policy, Transition};
-use crate::identity::{KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage};
+use crate::error::{Error, Result};
+use crate::group::{Group, GroupInfo, Joined, LeaveScope, Policy, Transition, entry_hash};
+use crate::identity::{KeyPackage, KeyPackageSecrets, Leaf, PackageOptions, Source, UnverifiedKeyPackage};
 use crate::ids::{GroupId, LeafHash, Validity};
 use crate::limits;
 use crate::log::{EntryBody, LogEntry};
@@ -23,7 +24,7 @@ use crate::wire::Wire;
 pub enum Answer {
     /// Join: from here on the group is read.
     Accept,
-    /// Stay out: the others are asked to take this device out again.
+    /// Stay out: the others are asked to take this device out again. Other devices of the user stay.
     Decline,
 }
 
@@ -42,8 +43,9 @@ impl Draft<'_> {
     pub fn create_group(&mut self, policy: Policy, info: GroupInfo) -> Result<GroupId> {
         let now = self.environment.now();
         let created = Group::create(self.memory.device.actor(), policy, info, now, self.environment.rng())?;
-        let mut session = Session::enter(created, Status::Active, Cursor::after(0, now), &mut self.changes);
+        let mut session = Session::enter(created, Status::Active, Cursor::after(0, [0; 32], now), &mut self.changes);
         session.push_row(Row::Create, &mut self.changes);
+        self.check_pins(&session, 0, true)?;
         Ok(self.keep(session))
     }
 
@@ -66,6 +68,15 @@ impl Draft<'_> {
     pub fn last_resort_package(&mut self) -> Result<KeyPackage> {
         self.drop_expired_packages();
         self.new_package(true)
+    }
+
+    /// See [`Client::replace_key_packages`](super::Client::replace_key_packages).
+    pub fn replace_key_packages(&mut self, count: u16) -> Result<Vec<KeyPackage>> {
+        let unused: Vec<LeafHash> = self.memory.packages.keys().copied().collect();
+        for id in unused {
+            self.drop_package(&id);
+        }
+        self.key_packages(count)
     }
 
     pub(super) fn new_package(&mut self, last_resort: bool) -> Result<KeyPackage> {
@@ -101,49 +112,45 @@ impl Draft<'_> {
     }
 
     /// A welcome: an invitation, or the answer to our request to be readmitted. Whether it let us in.
+    ///
+    /// A group that is already held is entered anew only by the package of our own request, and through a member we
+    /// know from there: a group's id is its founder's choice, so another group may bear the same.
     pub(super) fn welcome(&mut self, entry: &LogEntry) -> Result<bool> {
         let EntryBody::Welcome { commit_header, commit_body, package: id, welcome } = &entry.body else {
             return Ok(false);
         };
-        if !self.memory.packages.contains_key(id) {
-            return Ok(false);
-        }
-        let old = self.stopped_session(entry.group)?;
-        if self.memory.groups.contains(&entry.group) && old.is_none() {
+        let held = self.memory.groups.contains(&entry.group);
+        let asked = held && self.memory.session(self.store, entry.group)?.cursor.rejoin == Some(*id);
+        if !self.memory.packages.contains_key(id) || held && !asked {
             return Ok(false);
         }
         let Some(record) = self.load(&records::package(id))? else { return Ok(false) };
         let stored = StoredPackage::read(&record)?;
-        let joined = Group::join(welcome, &stored.package, &stored.secrets, (commit_header, commit_body));
-        let joined = joined
-            .ok()
-            .filter(|joined| joined.group.state.group == entry.group && !stored.used.contains(&joined.welcome));
-        match joined {
-            Some(joined) => {
-                self.settle_package(stored, joined.welcome);
-                self.join(entry.seq, joined, old)?;
-                Ok(true)
-            }
-            None => {
-                if let Some(old) = old {
-                    self.memory.sessions.insert(entry.group, old);
-                }
-                self.emit(entry.group, entry.seq, EventKind::Void { entries: 1 });
-                Ok(false)
-            }
+        let commit = (commit_header.as_slice(), commit_body.as_slice());
+        let Ok(joined) = Group::join(welcome, &stored.package, &stored.secrets, commit) else { return Ok(false) };
+        if joined.group.state.group != entry.group || stored.used.contains(&joined.welcome) {
+            return Ok(false);
         }
+        let seen = entry_hash(commit_header, commit_body);
+        if held {
+            if !self.is_readmission(entry.group, &joined)? {
+                return Ok(false);
+            }
+            self.settle_package(stored, joined.welcome);
+            self.rejoin((entry.seq, seen), joined)?;
+        } else {
+            self.settle_package(stored, joined.welcome);
+            self.join((entry.seq, seen), joined)?;
+        }
+        Ok(true)
     }
 
-    /// The session of a group that we are out of, taken out of memory.
-    fn stopped_session(&mut self, group: GroupId) -> Result<Option<Session>> {
-        if !self.memory.groups.contains(&group) {
-            return Ok(None);
-        }
-        let session = self.memory.session(self.store, group)?;
-        if matches!(session.status, Status::Excluded | Status::RolledBack | Status::Removed) {
-            return Ok(self.memory.sessions.remove(&group));
-        }
-        Ok(None)
+    /// Whether whoever let us back in was a member, with the same identity, in the state that we hold.
+    fn is_readmission(&mut self, group: GroupId, joined: &Joined) -> Result<bool> {
+        let known = &self.memory.session(self.store, group)?.group.state;
+        let (inviter, _) = joined.group.state.member(joined.inviter)?;
+        let same = known.user(inviter.user()).is_some_and(|user| user.identity == *inviter.identity_key());
+        Ok(joined.readmitted && same)
     }
 
     /// A one-time package's keys are erased; a last-resort package remembers the welcome as long as it lives.
@@ -157,52 +164,60 @@ impl Draft<'_> {
         }
     }
 
-    fn join(&mut self, seq: u64, joined: Joined, old: Option<Session>) -> Result<()> {
-        let Joined { group, chains, inviter, readmitted, .. } = joined;
-        let by = group.state.member(inviter)?.0.user().clone();
-        let heal = group
-            .own_leaf()
-            .is_ok_and(|leaf| matches!(leaf.source(), crate::identity::Source::Package { last_resort: true, .. }));
-        // Readmission is what this device asked for; being added, even again, is for its user to answer.
-        let (status, what) = if old.is_some() && readmitted {
-            (Status::Active, EventKind::Rejoined { by })
-        } else {
-            let users = u32::try_from(group.state.users.len()).unwrap_or(u32::MAX);
-            (Status::Invited, EventKind::Invitation { by, info: group.state.info.clone(), users })
-        };
-        let transition = Transition { group, chains, by: inviter, changes: Vec::new() };
-        let mut cursor = Cursor::after(seq, self.environment.now());
-        let mut queue = std::collections::BTreeMap::new();
-        if let Some(mut old) = old {
-            old.forget(&mut self.changes);
-            queue = core::mem::take(&mut old.queue);
-            // Rows keep their numbers, by which the app knows its intents.
-            cursor.next_row = old.cursor.next_row;
-            cursor.first_row = cursor.next_row;
+    fn join(&mut self, (seq, seen): (u64, Hash), joined: Joined) -> Result<()> {
+        let state = &joined.group.state;
+        let by = state.member(joined.inviter)?.0.user().clone();
+        let users = u32::try_from(state.users.len()).unwrap_or(u32::MAX);
+        let what = EventKind::Invitation { by, info: state.info.clone(), users };
+        let cursor = Cursor::after(seq, seen, self.environment.now());
+        let session = self.enter(joined, Status::Invited, cursor);
+        let group = session.id();
+        self.emit(group, seq, what);
+        self.check_pins(&session, seq, false)?;
+        self.keep(session);
+        Ok(())
+    }
+
+    /// Comes back into a group: the old state is erased, and what was queued goes out again.
+    fn rejoin(&mut self, (seq, seen): (u64, Hash), joined: Joined) -> Result<()> {
+        let by = joined.group.state.member(joined.inviter)?.0.user().clone();
+        let group = joined.group.state.group;
+        self.memory.session(self.store, group)?;
+        let Some(mut old) = self.memory.sessions.remove(&group) else { return Ok(()) };
+        old.forget(&mut self.changes);
+        let leaves: Vec<u64> = old.leaves().collect();
+        let mut cursor = Cursor::after(seq, seen, self.environment.now());
+        // Rows keep their numbers, by which the app knows its intents.
+        (cursor.first_row, cursor.next_row) = (old.cursor.next_row, old.cursor.next_row);
+        let mut session = self.enter(joined, Status::Active, cursor);
+        for (number, row) in old.queue {
+            let row = match row {
+                Row::Message { content, id, .. } if !leaves.contains(&number) => {
+                    Row::Message { content, id, sealed: None, echoed: false }
+                }
+                Row::Change(change) => Row::Change(change),
+                Row::Message { .. } | Row::Create | Row::TakeOut { .. } | Row::Request(_) => continue,
+            };
+            session.restore_row(number, row, &mut self.changes);
         }
+        self.emit(group, seq, EventKind::Rejoined { by });
+        self.check_pins(&session, seq, true)?;
+        self.keep(session);
+        Ok(())
+    }
+
+    /// Whoever comes in by a last-resort package, whose keys live on, heals at once.
+    fn enter(&mut self, joined: Joined, status: Status, cursor: Cursor) -> Session {
+        let Joined { group, chains, inviter, .. } = joined;
+        let last_resort = |leaf: &Leaf| matches!(leaf.source(), Source::Package { last_resort: true, .. });
+        let heal = group.own_leaf().is_ok_and(last_resort);
+        let seen = cursor.seen;
+        let transition = Transition { group, chains, by: inviter, changes: Vec::new(), seen };
         let mut session = Session::enter(transition, status, cursor, &mut self.changes);
-        for (number, row) in queue {
-            match (row, status) {
-                (row @ (Row::Message { .. } | Row::Change(_)), Status::Active) => {
-                    session.restore_row(number, row, &mut self.changes);
-                }
-                (row @ (Row::Message { .. } | Row::Change(_)), _) => {
-                    self.dropped(&session, seq, (number, &row), ErrorKind::NotMember);
-                }
-                (Row::Create | Row::TakeOut { .. } | Row::Request(_), _) => {}
-            }
-        }
         if heal {
             session.push_row(Row::Change(Change::Heal), &mut self.changes);
         }
-        let known: Vec<_> = session.group.state.users.keys().cloned().collect();
-        let group = session.id();
-        for user in &known {
-            self.pin(&session, seq, user)?;
-        }
-        self.keep(session);
-        self.emit(group, seq, what);
-        Ok(())
+        session
     }
 
     /// See [`Client::answer`](super::Client::answer).
@@ -212,10 +227,11 @@ impl Draft<'_> {
                 return Err(Error::misuse("there is no open invitation to this group"));
             }
             session.status = Status::Active;
+            session.save_group(&mut draft.changes);
             match answer {
-                Answer::Accept => session.save_group(&mut draft.changes),
+                Answer::Accept => draft.check_pins(session, session.cursor.last_commit, true)?,
                 Answer::Decline => {
-                    draft.leave(session)?;
+                    draft.leave(session, LeaveScope::Device)?;
                 }
             }
             Ok(())

@@ -10,6 +10,7 @@ mod device;
 mod event;
 mod join;
 mod memory;
+mod pins;
 mod receive;
 mod records;
 mod send;
@@ -26,10 +27,10 @@ pub use receive::Summary;
 pub use session::Status;
 pub use stage::{Draft, Saved, Staged};
 
-use crate::crypto::sign::Signer;
+use crate::crypto::sign::{Signer, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Group, GroupInfo, GroupState, Policy};
-use crate::identity::{DeviceIdentity, KeyPackage, SafetyNumber, UserUri};
+use crate::identity::{AppDomain, DeviceIdentity, KeyPackage, SafetyNumber, UserUri};
 use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
 use crate::log::{LogEntry, Post, PostReply};
 use crate::secret::Secret;
@@ -55,6 +56,7 @@ pub struct Client {
 pub struct GroupView<'c> {
     group: &'c Group,
     status: Status,
+    reads: bool,
     queued: usize,
     next: u64,
 }
@@ -136,6 +138,33 @@ impl Client {
     /// than once, and whoever joins by it heals at once.
     pub fn last_resort_package(&mut self) -> Result<KeyPackage> {
         self.run(|draft| draft.last_resort_package()).map(|saved| saved.value)
+    }
+
+    /// Erases every key package that is not used yet and makes `count` new ones to publish in their place: after the
+    /// store may have been copied, since a thief could use the old ones to enter new groups in this device's name.
+    ///
+    /// Invitations by an old package can no longer be opened.
+    pub fn replace_key_packages(&mut self, count: u16) -> Result<Vec<KeyPackage>> {
+        self.run(|draft| draft.replace_key_packages(count)).map(|saved| saved.value)
+    }
+
+    /// Takes `key` for a user's identity key from now on, after [`EventKind::IdentityChanged`] and a comparison of safety
+    /// numbers, or ahead of any group.
+    pub fn accept_identity(&mut self, user: &UserUri, key: &VerifyKey) -> Result<()> {
+        self.run(|draft| {
+            draft.accept_identity(user, key);
+            Ok(())
+        })
+        .map(|saved| saved.value)
+    }
+
+    /// Takes these for an app's root keys from now on, after [`EventKind::RootChanged`], or ahead of any group.
+    pub fn accept_roots(&mut self, domain: &AppDomain, roots: &[VerifyKey]) -> Result<()> {
+        self.run(|draft| {
+            draft.accept_roots(domain, roots);
+            Ok(())
+        })
+        .map(|saved| saved.value)
     }
 
     /// The ids of the key packages whose private halves are held: what a directory hands a welcome over by.
@@ -246,7 +275,8 @@ impl Client {
         let session = memory.session(self.store.as_ref(), *group)?;
         Ok(GroupView {
             group: &session.group,
-            status: session.status,
+            status: session.standing(),
+            reads: session.status.reads(),
             queued: session.queue.len(),
             next: session.cursor.next,
         })
@@ -257,7 +287,7 @@ impl Client {
         let mut wanted = Vec::new();
         for group in self.groups()? {
             let view = self.group(&group)?;
-            if view.status.reads() {
+            if view.reads {
                 wanted.push(Subscription { group, leaf: view.group.own_index(), next: view.next });
             }
         }
@@ -277,8 +307,15 @@ impl Client {
             memory,
             events: Vec::new(),
             posts: Vec::new(),
+            failed: false,
         };
-        match f(&mut draft) {
+        let value = f(&mut draft);
+        let failed = draft.failed;
+        match value {
+            Ok(_) if failed => {
+                self.doubt();
+                Err(Error::misuse("a step of this operation failed and the error was not passed on"))
+            }
             Ok(value) => {
                 let Draft { changes, events, posts, .. } = draft;
                 Ok(Staged::new(self, value, (changes, events, posts)))

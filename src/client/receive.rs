@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
 use super::records;
-use super::session::{Row, Session, Status};
+use super::session::{Doubt, Row, Session, Status};
 use super::stage::Draft;
 use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::envelope::EnvelopeFor;
 use crate::error::{ErrorKind, Result};
-use crate::group::{MessageContent, Said, leave_input, message_id};
-use crate::identity::UnverifiedKeyPackage;
+use crate::group::{Group, LeaveScope, MessageContent, Said, leave_input, message_id, open_message};
 use crate::ids::{Generation, GroupId, LeafIndex, MessageId};
 use crate::log::{EntryBody, LogEntry};
 use crate::ratchet::{Frame, OwnFrame, Received as Decrypted};
@@ -97,14 +96,11 @@ impl Draft<'_> {
             match &entry.body {
                 EntryBody::Commit { header, stanza, body } => {
                     void += u32::from(!self.commit_entry(session, entry.seq, (header, stanza.as_deref(), body))?);
-                    session.cursor.last_commit = entry.seq;
                 }
                 EntryBody::Request(request) => void += u32::from(!self.request(session, entry.seq, request.as_ref())),
                 // A commit that the hub shows to us as if it added us: what it is for the others we cannot tell.
-                EntryBody::Welcome { .. } => {
-                    void += 1;
-                    session.cursor.doubt();
-                    session.cursor.last_commit = entry.seq;
+                EntryBody::Welcome { commit_header, commit_body, .. } => {
+                    void += u32::from(!self.commit_entry(session, entry.seq, (commit_header, None, commit_body))?);
                 }
                 EntryBody::Message(_) => {}
             }
@@ -146,7 +142,10 @@ impl Draft<'_> {
                     self.emit(session.id(), seq, EventKind::ForkSuspected);
                     false
                 }
-                Sort::Ahead => self.ahead(session, seq),
+                Sort::Ahead => {
+                    self.doubt(session, seq, Doubt::Excluded);
+                    false
+                }
                 Sort::Void => false,
             };
             void += u32::from(!counts);
@@ -176,30 +175,36 @@ impl Draft<'_> {
 
     /// A member's message, authenticated. Whether it counts.
     fn message(&mut self, session: &mut Session, seq: u64, message: Decrypted) -> bool {
-        if session.cursor.unsettled {
-            session.settle(&mut self.changes);
+        let Ok((seen, bytes)) = open_message(&message.content) else { return false };
+        if session.cursor.doubt != Doubt::None && session.cursor.seen.starts_with(&seen) {
+            self.settle(session, seq);
         }
         let state = &session.group.state;
         let Ok((leaf, user)) = state.member(message.leaf) else { return false };
-        let Ok(content) = MessageContent::decode(&message.content) else { return false };
+        let Ok(content) = MessageContent::decode(bytes) else { return false };
         match content.said {
             Said::App(_) if user.role < state.policy.post => false,
-            Said::App(bytes) => {
-                let id = message_id(session.id(), leaf.user(), leaf.device(), &message.content);
-                let what = EventKind::Message { id, user: leaf.user().clone(), device: leaf.device(), content: bytes };
+            Said::App(said) => {
+                let id = message_id(session.id(), leaf.user(), leaf.device(), bytes);
+                let what = EventKind::Message { id, user: leaf.user().clone(), device: leaf.device(), content: said };
                 if session.status == Status::Active {
                     self.emit(session.id(), seq, what);
                 }
                 true
             }
-            Said::Leave(signature) => self.take_up_leave(session, message.leaf, signature),
+            Said::Leave(scope, signature) => self.take_up_leave(session, message.leaf, (scope, signature)),
         }
     }
 
     /// Another member wants out: whoever holds the wish longest commits it.
-    fn take_up_leave(&mut self, session: &mut Session, leaf: LeafIndex, signature: Signature) -> bool {
+    fn take_up_leave(
+        &mut self,
+        session: &mut Session,
+        leaf: LeafIndex,
+        (scope, signature): (LeaveScope, Signature),
+    ) -> bool {
         let Ok((leaving, _)) = session.group.state.member(leaf) else { return false };
-        if leaving.signature_key().verify(&leave_input(session.id(), leaf), &signature).is_err() {
+        if leaving.signature_key().verify(&leave_input(session.id(), leaf, scope), &signature).is_err() {
             return false;
         }
         let own_user = session.group.own_leaf().is_ok_and(|own| own.user() == leaving.user());
@@ -209,7 +214,7 @@ impl Draft<'_> {
             self.environment.rng().fill_bytes(&mut byte);
             let delay = u64::from(byte[0]) % LEAVE_DELAY;
             let not_before = self.environment.now().after(delay);
-            session.push_row(Row::TakeOut { leaf, signature, not_before }, &mut self.changes);
+            session.push_row(Row::TakeOut { leaf, scope, signature, not_before }, &mut self.changes);
         }
         true
     }
@@ -223,10 +228,7 @@ impl Draft<'_> {
         summary: &mut Summary,
     ) -> Result<bool> {
         let sent = session.queue.iter().find_map(|(number, row)| match row {
-            // A row that keeps an unsettled echo may be of an earlier epoch, where the same generation was another message.
-            Row::Message { sealed: Some(sealed), id, echoed, .. }
-                if sealed.generation == generation && (!echoed || sealed.frame == frame) =>
-            {
+            Row::Message { sealed: Some(sealed), id, echoed, .. } if sealed.generation == generation => {
                 Some((*number, *id, *echoed, sealed.frame == frame))
             }
             _ => None,
@@ -275,7 +277,7 @@ impl Draft<'_> {
 
     /// A message of ours is in the log. Unless it may be void for the others, it is done.
     fn echo(&mut self, session: &mut Session, number: u64) {
-        if session.cursor.unsettled {
+        if session.cursor.doubt != Doubt::None {
             if let Some(Row::Message { echoed, .. }) = session.queue.get_mut(&number) {
                 *echoed = true;
             }
@@ -288,11 +290,15 @@ impl Draft<'_> {
     /// Another device asks to be readmitted. Whether the request is authentic, as far as we can read it.
     fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> bool {
         let Some(request) = request else { return true };
-        let Ok(request) = session.group.open_request(request, self.environment.now()) else { return false };
-        let Ok(package) = UnverifiedKeyPackage::try_from(&request.package) else { return false };
-        let leaf = request.package.leaf();
-        let what =
-            EventKind::RejoinRequested { user: leaf.user().clone(), device: leaf.device(), package: Box::new(package) };
+        let key = Group::request_epoch(request.header()).ok().and_then(|epoch| session.requests.get(&epoch));
+        let Some(key) = key else { return false };
+        let Ok(request) = session.group.open_request(request, key, self.environment.now()) else { return false };
+        let leaf = request.package().leaf().claims();
+        let what = EventKind::RejoinRequested {
+            user: leaf.user().clone(),
+            device: leaf.device(),
+            request: Box::new(request.clone()),
+        };
         self.emit(session.id(), seq, what);
         true
     }
@@ -300,12 +306,10 @@ impl Draft<'_> {
 
 /// How many of the first entries are messages without a gap.
 fn message_run(entries: &[&LogEntry], next: u64) -> usize {
-    let expected = next..;
-    entries
-        .iter()
-        .zip(expected)
-        .take_while(|(entry, seq)| entry.seq == *seq && matches!(entry.body, EntryBody::Message(_)))
-        .count()
+    let is_next = |(at, entry): &(u64, &&LogEntry)| {
+        next.checked_add(*at) == Some(entry.seq) && matches!(entry.body, EntryBody::Message(_))
+    };
+    (0..).zip(entries).take_while(is_next).count()
 }
 
 fn sort<'a>(session: &Session, entry: &'a LogEntry) -> Sort<'a> {

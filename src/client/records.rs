@@ -4,7 +4,7 @@
 
 use crate::crypto::kdf;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::UserUri;
+use crate::identity::{AppDomain, UserUri};
 use crate::ids::{Generation, GroupId, LeafHash, LeafIndex};
 use crate::labels;
 use crate::store::RecordKey;
@@ -41,11 +41,18 @@ pub(super) fn event(id: u64) -> RecordKey {
     RecordKey::of(6, &[&id.to_be_bytes()])
 }
 
-pub(super) fn pin(user: &UserUri) -> RecordKey {
-    let hash = kdf::hash(labels::HASH_PIN, 1, |w| {
-        w.item(user);
-    });
-    RecordKey::of(7, &[&hash])
+pub(super) fn pin_user(user: &UserUri) -> RecordKey {
+    RecordKey::of(7, &[&pin(user)])
+}
+
+pub(super) fn pin_app(domain: &AppDomain) -> RecordKey {
+    RecordKey::of(8, &[&pin(domain)])
+}
+
+fn pin(of: &impl Wire) -> kdf::Hash {
+    kdf::hash(labels::HASH_PIN, 1, |w| {
+        w.item(of);
+    })
 }
 
 pub(super) fn group(group: GroupId) -> RecordKey {
@@ -90,6 +97,10 @@ pub(super) fn row(group: GroupId, row: u64) -> RecordKey {
 
 pub(super) fn sent(group: GroupId, generation: Generation) -> RecordKey {
     RecordKey::of(26, &[group.as_bytes(), &generation.0.to_be_bytes()])
+}
+
+pub(super) fn requests(group: GroupId) -> RecordKey {
+    RecordKey::of(27, &[group.as_bytes()])
 }
 
 /// A record of `count` fields.

@@ -2,14 +2,19 @@
 
 use super::change::Change;
 use super::event::{EventKind, IntentId};
-use super::session::{Pending, Row, Sealed, Session, Status};
+use super::session::{Doubt, Pending, Row, Sealed, Session, Status};
 use super::stage::Draft;
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{MessageContent, NewCommit, Proposal, Said, entry_hash, leave_input, message_id};
+use crate::group::{
+    LeaveScope, MessageContent, NewCommit, Occasion, Proposal, Said, entry_hash, leave_input, message_id, seal_message,
+};
 use crate::ids::{GroupId, MessageId};
 use crate::limits;
 use crate::log::{Post, PostBody, PostReply, post_id};
 use crate::wire::Wire;
+
+/// Bytes that a frame's content may have more than what is queued: what was seen of the log, and heads.
+const MESSAGE_HEAD: usize = 24;
 
 impl Draft<'_> {
     /// See [`Client::send`](super::Client::send).
@@ -31,7 +36,7 @@ impl Draft<'_> {
                 Change::Rejoin => return draft.ask_to_rejoin(session),
                 Change::Leave => {
                     require(session, Status::Active)?;
-                    return draft.leave(session);
+                    return draft.leave(session, LeaveScope::User);
                 }
                 change => {
                     require(session, Status::Active)?;
@@ -48,7 +53,7 @@ impl Draft<'_> {
     }
 
     /// Queues the message that asks the others to take us out; from now on nothing else is sent.
-    pub(super) fn leave(&mut self, session: &mut Session) -> Result<IntentId> {
+    pub(super) fn leave(&mut self, session: &mut Session, scope: LeaveScope) -> Result<IntentId> {
         let state = &session.group.state;
         let (own, _) = state.member(session.group.own)?;
         if state.users.len() == 1 {
@@ -56,20 +61,22 @@ impl Draft<'_> {
         }
         let owners = state.users.values().filter(|user| user.role == crate::group::Role::Owner).count();
         let sole_owner = owners == 1 && state.user(own.user()).is_some_and(|u| u.role == crate::group::Role::Owner);
-        if sole_owner {
+        let others = state.leaves_of(own.user()).count() > 1;
+        if sole_owner && !(scope == LeaveScope::Device && others) {
             return Err(Error::not_allowed("a group keeps at least one owner: give another member that role first"));
         }
-        let signature = session.group.signing.sign(&leave_input(session.id(), session.group.own));
-        self.queue_message(session, Said::Leave(signature))?;
+        let signature = session.group.signing.sign(&leave_input(session.id(), session.group.own, scope));
+        session.cursor.leave = session.cursor.next_row;
+        self.queue_message(session, Said::Leave(scope, signature))?;
         session.status = Status::Leaving;
         session.save_group(&mut self.changes);
-        Ok(IntentId(session.cursor.next_row.saturating_sub(1)))
+        Ok(IntentId(session.cursor.leave))
     }
 
     fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
         let content = MessageContent::new(said, self.environment.rng()).encode();
-        if content.len() > limits::MESSAGE_CONTENT {
-            return Err(Error::limit("a message is at most 64 KiB less 32 bytes: attach what is longer"));
+        if content.len() > limits::MESSAGE_CONTENT.saturating_sub(MESSAGE_HEAD) {
+            return Err(Error::limit("a message is at most 64 KiB less 64 bytes: attach what is longer"));
         }
         let own = session.group.own_leaf()?;
         let id = message_id(session.id(), own.user(), own.device(), &content);
@@ -79,12 +86,15 @@ impl Draft<'_> {
     }
 
     fn ask_to_rejoin(&mut self, session: &mut Session) -> Result<IntentId> {
-        if !matches!(session.status, Status::Excluded | Status::RolledBack | Status::Removed) {
-            return Err(Error::misuse("this device is not excluded from the group"));
+        let stopped = matches!(session.status, Status::RolledBack | Status::Removed);
+        if !stopped && session.cursor.doubt == Doubt::None {
+            return Err(Error::misuse("nothing shows that the group has gone on without this device"));
         }
         let package = self.new_package(false)?;
         let signer = self.memory.device.signer();
-        let request = session.group.rejoin_request(&package, signer, self.environment.rng())?;
+        let request = session.group.request_to_rejoin(&package, signer)?;
+        let request = session.group.seal_request(&request, signer, self.environment.rng())?;
+        session.cursor.rejoin = Some(package.id());
         Ok(IntentId(session.push_row(Row::Request(request), &mut self.changes)))
     }
 
@@ -127,12 +137,15 @@ impl Draft<'_> {
                     self.post(session, number, body);
                 }
                 _ if !session.status.reads() || waits => {}
+                Row::Message { echoed: true, .. } => {}
                 Row::Message { .. } => {
                     sealed_any |= self.seal(session, number)?;
                     if let Some(Row::Message { sealed: Some(Sealed { frame, .. }), .. }) = session.queue.get(&number) {
                         self.post(session, number, PostBody::Message(frame.clone()));
                     }
                 }
+                // A commit of ours would renew the leaf whose leave is on its way.
+                Row::TakeOut { .. } if session.status != Status::Active => {}
                 Row::TakeOut { not_before, .. } if *not_before > self.environment.now() => {}
                 Row::Change(_) | Row::TakeOut { .. } => {
                     if self.commit(session, number)? {
@@ -177,7 +190,9 @@ impl Draft<'_> {
         };
         let generation = chain.generation();
         let context = session.group.context();
-        let (frame, next) = chain.encrypt(context, content, self.environment.rng()).map_err(|(error, _)| error)?;
+        let [seen @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = &session.cursor.seen;
+        let message = seal_message(seen, content);
+        let (frame, next) = chain.encrypt(context, &message, self.environment.rng()).map_err(|(error, _)| error)?;
         *sealed = Some(Sealed { generation, frame });
         session.sending = Some(next);
         session.save_row(number, &mut self.changes);
@@ -193,7 +208,9 @@ impl Draft<'_> {
         }
         let made = match self.make_commit(session, number) {
             Ok(made) => made,
-            Err(error) if error.kind() == ErrorKind::Misuse || error.kind() == ErrorKind::Storage => return Err(error),
+            Err(error) if error.kind() == ErrorKind::Storage => return Err(error),
+            // The key store of the device key failed: try again with the next outbox, and let other groups go on.
+            Err(error) if error.kind() == ErrorKind::Signer => return Ok(true),
             Err(error) => {
                 let own = matches!(session.queue.get(&number), Some(Row::Change(_)));
                 session.drop_row(number, &mut self.changes);
@@ -218,12 +235,13 @@ impl Draft<'_> {
         let group = &session.group;
         let (proposals, init_keys) = match session.queue.get(&number) {
             Some(Row::Change(change)) => change.proposals(&group.state, group.own, now)?,
-            Some(Row::TakeOut { leaf, signature, .. }) => {
-                (vec![Proposal::Leave { leaf: *leaf, signature: *signature }], Default::default())
+            Some(Row::TakeOut { leaf, scope, signature, .. }) => {
+                (vec![Proposal::Leave { leaf: *leaf, scope: *scope, signature: *signature }], Default::default())
             }
             _ => return Err(Error::misuse("this row is not a commit")),
         };
-        group.commit(proposals, &init_keys, now, self.memory.device.actor(), self.environment.rng())
+        let occasion = Occasion { time: now, seen: session.cursor.seen };
+        group.commit(proposals, &init_keys, occasion, self.memory.device.actor(), self.environment.rng())
     }
 
     /// See [`Client::posted`](super::Client::posted).
@@ -273,10 +291,10 @@ impl Draft<'_> {
 
 /// A queued leave is signed by the leaf as it is when it goes out: a commit of ours may have renewed it meanwhile.
 fn sign_leave_anew(session: &mut Session, number: u64) {
-    let signature = session.group.signing.sign(&leave_input(session.group.state.group, session.group.own));
     let Some(Row::Message { content, sealed: None, .. }) = session.queue.get_mut(&number) else { return };
-    if let Ok(MessageContent { nonce, said: Said::Leave(_) }) = MessageContent::decode(content) {
-        *content = MessageContent { nonce, said: Said::Leave(signature) }.encode();
+    if let Ok(MessageContent { nonce, said: Said::Leave(scope, _) }) = MessageContent::decode(content) {
+        let input = leave_input(session.group.state.group, session.group.own, scope);
+        *content = MessageContent { nonce, said: Said::Leave(scope, session.group.signing.sign(&input)) }.encode();
     }
 }
 

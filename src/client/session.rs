@@ -10,9 +10,9 @@ use crate::crypto::kem::SealSecret;
 use crate::crypto::sign::{Signature, SigningKey};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::group::{EpochSecrets, FreshKeys, Group, Transition, UnverifiedState};
+use crate::group::{EpochSecrets, FreshKeys, Group, LeaveScope, MessageContent, Said, Transition, UnverifiedState};
 use crate::identity::UnverifiedLeaf;
-use crate::ids::{Generation, GroupId, LeafIndex, MessageId, Timestamp};
+use crate::ids::{Epoch, Generation, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
 use crate::limits;
 use crate::log::{PostBody, PostId};
 use crate::ratchet::{EpochContext, ReceivingChain, ReceivingChains, SendingChain};
@@ -30,11 +30,13 @@ pub enum Status {
     Active,
     /// A member who asked to be taken out.
     Leaving,
-    /// The group went on without us; [rejoin](super::Change::Rejoin) or forget it.
+    /// A member who, by signs that are not authenticated, the others have gone on without. The epoch is still read and
+    /// written; [rejoin](super::Change::Rejoin), or wait.
     Excluded,
     /// Our state is an old copy; [rejoin](super::Change::Rejoin) or forget it.
     RolledBack,
-    /// Taken out, by what the hub says; forget it, or rejoin if that is not so.
+    /// Taken out, by what the hub says. The epoch is still read and written, in case the hub lies; forget the group, or
+    /// [rejoin](super::Change::Rejoin).
     Removed,
 }
 
@@ -43,6 +45,20 @@ impl Status {
     pub(super) const fn reads(self) -> bool {
         matches!(self, Self::Active | Self::Leaving)
     }
+}
+
+/// What signs there are that the others have gone on without us, each weightier than the one before. None of them is
+/// authenticated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    /// None.
+    None,
+    /// A commit could not be opened.
+    Unopened,
+    /// Something claims to be from a later epoch.
+    Excluded,
+    /// A commit that is not sealed to us claims to take us out.
+    Removed,
 }
 
 /// Where a device is in a group's log and in its own queue.
@@ -55,25 +71,33 @@ pub(super) struct Cursor {
     /// Queue rows are numbered from `first_row` to before `next_row`, with gaps.
     pub(super) first_row: u64,
     pub(super) next_row: u64,
-    /// A commit could not be opened, so what came back since may be void for the others (section 5.6).
-    pub(super) unsettled: bool,
-    /// Whether one could not, even if it looks settled: others who were sealed out with us may have made it look so.
-    pub(super) doubted: bool,
+    /// The hash of the last commit entry processed, valid or not.
+    pub(super) seen: Hash,
+    /// While there is doubt, what came back may be void for the others, and is kept (section 5.6).
+    pub(super) doubt: Doubt,
+    /// The key package of our open request to be readmitted.
+    pub(super) rejoin: Option<LeafHash>,
+    /// The row of our leave.
+    pub(super) leave: u64,
     /// When this device's own leaf was last renewed.
     pub(super) renewed: Timestamp,
 }
 
 impl Cursor {
-    /// A commit could not be opened.
-    pub(super) const fn doubt(&mut self) {
-        self.unsettled = true;
-        self.doubted = true;
-    }
-
     /// At the start of a group's log, or right after the entry that let us in.
-    pub(super) const fn after(entry: u64, now: Timestamp) -> Self {
+    pub(super) const fn after(entry: u64, seen: Hash, now: Timestamp) -> Self {
         let next = entry.saturating_add(1);
-        Self { next, last_commit: entry, first_row: 1, next_row: 1, unsettled: false, doubted: false, renewed: now }
+        Self {
+            next,
+            last_commit: entry,
+            first_row: 1,
+            next_row: 1,
+            seen,
+            doubt: Doubt::None,
+            rejoin: None,
+            leave: 0,
+            renewed: now,
+        }
     }
 }
 
@@ -87,7 +111,7 @@ pub(super) enum Row {
     /// A change, until its commit returns.
     Change(Change),
     /// Another member's leave, to be committed once `not_before` has passed.
-    TakeOut { leaf: LeafIndex, signature: Signature, not_before: Timestamp },
+    TakeOut { leaf: LeafIndex, scope: LeaveScope, signature: Signature, not_before: Timestamp },
     /// A request to be readmitted.
     Request(Envelope),
 }
@@ -108,6 +132,9 @@ pub(super) struct Pending {
     pub(super) body: PostBody,
 }
 
+/// A group in its next epoch, and the first chain keys there.
+pub(super) type Entered = (Group, Vec<(LeafIndex, Secret<32>)>);
+
 /// A group held in memory.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -121,6 +148,8 @@ pub(super) struct Session {
     pub(super) started: BTreeSet<LeafIndex>,
     pub(super) queue: BTreeMap<u64, Row>,
     pub(super) pending: Option<Pending>,
+    /// The request keys of the last epochs.
+    pub(super) requests: BTreeMap<Epoch, Secret<32>>,
     /// The row of each post that was handed out.
     pub(super) posts: BTreeMap<PostId, u64>,
     /// Rows that the hub has accepted, to be posted no more while this process lives.
@@ -142,6 +171,7 @@ impl Session {
             started: BTreeSet::new(),
             queue: BTreeMap::new(),
             pending: None,
+            requests: BTreeMap::new(),
             posts: BTreeMap::new(),
             accepted: BTreeSet::new(),
             behind: None,
@@ -150,6 +180,7 @@ impl Session {
             changes.put(records::leaf(session.id(), *index), leaf_record(leaf.encoded()));
         }
         session.start_chains(chains);
+        session.keep_request_key(changes);
         session.save_epoch(changes);
         session.save_cursor(changes);
         session
@@ -161,7 +192,7 @@ impl Session {
 
     /// Moves to the next epoch: its keys are stored, all of the last epoch's are erased, and messages without an echo
     /// are to be encrypted anew.
-    pub(super) fn advance(&mut self, group: Group, chains: Vec<(LeafIndex, Secret<32>)>, changes: &mut ChangeSet) {
+    pub(super) fn advance(&mut self, (group, chains): Entered, all_again: bool, changes: &mut ChangeSet) {
         self.erase_chains(changes);
         let (id, old) = (self.id(), &self.group.state.leaves);
         for index in old.keys().filter(|index| !group.state.leaves.contains_key(index)) {
@@ -174,7 +205,8 @@ impl Session {
         }
         self.group = group;
         self.start_chains(chains);
-        self.requeue(false, changes);
+        self.requeue(all_again, changes);
+        self.keep_request_key(changes);
         self.save_epoch(changes);
     }
 
@@ -186,19 +218,16 @@ impl Session {
         self.posts.clear();
         for (number, row) in &mut self.queue {
             let Row::Message { sealed, echoed, .. } = row else { continue };
-            if *echoed && !all {
-                continue;
-            }
-            *echoed = false;
-            if sealed.take().is_some() {
+            let again = all && core::mem::take(echoed);
+            if sealed.take().is_some() | again {
                 changes.put(records::row(id, *number), row_record(row));
             }
         }
     }
 
-    /// The commit we could not open was void for the others, too: what has come back does count.
+    /// What we could not open was void for the others, too: what has come back does count.
     pub(super) fn settle(&mut self, changes: &mut ChangeSet) {
-        self.cursor.unsettled = false;
+        self.cursor.doubt = Doubt::None;
         let done: Vec<u64> = self
             .queue
             .iter()
@@ -210,7 +239,8 @@ impl Session {
         }
     }
 
-    /// Stops reading and sending, and erases the epoch's message keys. The roster stays, for a rejoin.
+    /// Stops reading and sending for good, and erases the epoch's keys. The roster and the request key stay, for a
+    /// rejoin.
     pub(super) fn stop(&mut self, status: Status, changes: &mut ChangeSet) {
         self.status = status;
         self.erase_chains(changes);
@@ -218,7 +248,8 @@ impl Session {
         changes.delete(records::pending(self.id()));
         changes.delete(records::sending(self.id()));
         self.sending = None;
-        self.cursor.unsettled = false;
+        self.group.secrets.erase();
+        self.cursor.doubt = Doubt::None;
         self.requeue(true, changes);
         self.save_group(changes);
     }
@@ -233,8 +264,8 @@ impl Session {
         for number in self.queue.keys() {
             changes.delete(records::row(id, *number));
         }
-        let whole: [fn(GroupId) -> RecordKey; 5] =
-            [records::group, records::state, records::cursor, records::sending, records::pending];
+        let whole: [fn(GroupId) -> RecordKey; 6] =
+            [records::group, records::state, records::cursor, records::sending, records::pending, records::requests];
         for key in whole {
             changes.delete(key(id));
         }
@@ -293,10 +324,10 @@ impl Session {
     }
 
     pub(super) fn save_cursor(&self, changes: &mut ChangeSet) {
-        let Cursor { next, last_commit, first_row, next_row, unsettled, doubted, renewed } = &self.cursor;
-        let record = records::encode(7, |w| {
-            w.uint(*next).uint(*last_commit).uint(*first_row).uint(*next_row);
-            w.bool(*unsettled).bool(*doubted).item(renewed);
+        let Cursor { next, last_commit, first_row, next_row, seen, doubt, rejoin, leave, renewed } = &self.cursor;
+        let record = records::encode(9, |w| {
+            w.uint(*next).uint(*last_commit).uint(*first_row).uint(*next_row).bytes(seen);
+            w.uint(doubt_number(*doubt)).option(rejoin.as_ref()).uint(*leave).item(renewed);
         });
         changes.put(records::cursor(self.id()), record);
     }
@@ -337,11 +368,12 @@ impl Session {
     }
 
     pub(super) fn save_group(&self, changes: &mut ChangeSet) {
-        let EpochSecrets { context, exporter, authenticator, init } = &self.group.secrets;
-        let record = records::encode(8, |w| {
+        let EpochSecrets { context, exporter, authenticator, request, init } = &self.group.secrets;
+        let record = records::encode(9, |w| {
             w.uint(status_number(self.status)).item(&self.group.own);
             w.bytes(self.group.signing.expose_seed()).bytes(self.group.seal.expose().expose());
-            w.bytes(context.header_key().expose()).bytes(exporter.expose()).bytes(authenticator).bytes(init.expose());
+            w.bytes(context.header_key().expose()).bytes(exporter.expose()).bytes(authenticator);
+            w.bytes(request.expose()).bytes(init.expose());
         });
         changes.put(records::group(self.id()), record);
     }
@@ -359,6 +391,41 @@ impl Session {
         let pages: BTreeSet<u32> = self.group.state.leaves.keys().map(|leaf| leaf.0 / PAGE).collect();
         for page in pages {
             self.save_page(page, changes);
+        }
+    }
+
+    fn keep_request_key(&mut self, changes: &mut ChangeSet) {
+        let key = Secret::copy_from(self.group.secrets.request.expose());
+        self.requests.insert(self.group.state.epoch, key);
+        while self.requests.len() > limits::REQUEST_EPOCHS {
+            self.requests.pop_first();
+        }
+        let record = records::encode(1, |w| {
+            w.array(self.requests.len());
+            for (epoch, key) in &self.requests {
+                w.array(2).item(epoch).bytes(key.expose());
+            }
+        });
+        changes.put(records::requests(self.id()), record);
+    }
+
+    /// The rows of our own leave that is not through yet.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = u64> {
+        let is_leave = |row: &Row| match row {
+            Row::Message { content, .. } => {
+                matches!(MessageContent::decode(content), Ok(MessageContent { said: Said::Leave(..), .. }))
+            }
+            _ => false,
+        };
+        self.queue.iter().filter(move |(_, row)| is_leave(row)).map(|(number, _)| *number)
+    }
+
+    /// Where this device stands, by all signs.
+    pub(super) const fn standing(&self) -> Status {
+        match (self.status, self.cursor.doubt) {
+            (Status::Active | Status::Leaving, Doubt::Removed) => Status::Removed,
+            (Status::Active | Status::Leaving, Doubt::Excluded) => Status::Excluded,
+            (status, _) => status,
         }
     }
 
@@ -415,14 +482,16 @@ impl Session {
 pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8>>>) -> Result<Session> {
     let need = |key| load(key)?.ok_or(Error::damaged("a record of a group is missing: restore the store"));
     let (status, group) = load_group(id, &need)?;
-    let cursor = records::decode(&need(records::cursor(id))?, 7, |r| {
+    let cursor = records::decode(&need(records::cursor(id))?, 9, |r| {
         Ok(Cursor {
             next: r.u64()?,
             last_commit: r.u64()?,
             first_row: r.u64()?,
             next_row: r.u64()?,
-            unsettled: r.bool()?,
-            doubted: r.bool()?,
+            seen: r.fixed()?,
+            doubt: doubt_of(r.u64()?)?,
+            rejoin: r.option()?,
+            leave: r.u64()?,
             renewed: r.item()?,
         })
     })?;
@@ -433,6 +502,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
         }
     }
     let pending = load(records::pending(id))?.map(|record| records::decode(&record, 5, read_pending)).transpose()?;
+    let requests = records::decode(&need(records::requests(id))?, 1, read_requests)?;
     let sending = load(records::sending(id))?
         .map(|record| {
             records::decode(&record, 2, |r| {
@@ -451,6 +521,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
         started: BTreeSet::new(),
         queue,
         pending,
+        requests,
         posts: BTreeMap::new(),
         accepted: BTreeSet::new(),
         behind: None,
@@ -470,7 +541,7 @@ fn load_group(id: GroupId, need: &dyn Fn(RecordKey) -> Result<Vec<u8>>) -> Resul
         state.leaves.insert(index, Arc::new(leaf.assume_verified()));
     }
     let context_hash = state.context_hash();
-    records::decode(&need(records::group(id))?, 8, |r| {
+    records::decode(&need(records::group(id))?, 9, |r| {
         let status = status_of(r.u64()?)?;
         let own = r.item()?;
         let signing = SigningKey::from_seed(Secret::<32>::from_bytes(&mut r.fixed()?).expose());
@@ -480,6 +551,7 @@ fn load_group(id: GroupId, need: &dyn Fn(RecordKey) -> Result<Vec<u8>>) -> Resul
             context: EpochContext::new(id, state.epoch, context_hash, header_key),
             exporter: Secret::from_bytes(&mut r.fixed()?),
             authenticator: r.fixed()?,
+            request: Secret::from_bytes(&mut r.fixed()?),
             init: Secret::from_bytes(&mut r.fixed()?),
         };
         Ok((status, Group { state, own, signing, seal, secrets }))
@@ -579,8 +651,8 @@ fn row_record(row: &Row) -> Vec<u8> {
                 }
             }
             Row::Change(change) => w.array(2).uint(2).item(change),
-            Row::TakeOut { leaf, signature, not_before } => {
-                w.array(4).uint(3).item(leaf).item(signature).item(not_before)
+            Row::TakeOut { leaf, scope, signature, not_before } => {
+                w.array(5).uint(3).item(leaf).item(scope).item(signature).item(not_before)
             }
             Row::Request(request) => w.array(2).uint(4).item(request),
         };
@@ -603,7 +675,7 @@ fn read_row(r: &mut Reader<'_>) -> Result<Row> {
             Row::Message { content, id, sealed, echoed }
         }
         (2, 2) => Row::Change(r.item()?),
-        (4, 3) => Row::TakeOut { leaf: r.item()?, signature: r.item()?, not_before: r.item()? },
+        (5, 3) => Row::TakeOut { leaf: r.item()?, scope: r.item()?, signature: r.item()?, not_before: r.item()? },
         (2, 4) => Row::Request(r.item()?),
         _ => return Err(Error::damaged("not a row of the queue")),
     })
@@ -626,6 +698,27 @@ fn read_pending(r: &mut Reader<'_>) -> Result<Pending> {
         },
         body: r.item()?,
     })
+}
+
+fn read_requests(r: &mut Reader<'_>) -> Result<BTreeMap<Epoch, Secret<32>>> {
+    let count = r.array_up_to(limits::REQUEST_EPOCHS)?;
+    (0..count)
+        .map(|_| {
+            r.array(2)?;
+            Ok((r.item()?, Secret::from_bytes(&mut r.fixed()?)))
+        })
+        .collect()
+}
+
+const DOUBTS: [Doubt; 4] = [Doubt::None, Doubt::Unopened, Doubt::Excluded, Doubt::Removed];
+
+fn doubt_number(doubt: Doubt) -> u64 {
+    DOUBTS.iter().position(|known| *known == doubt).map_or(0, |at| at as u64)
+}
+
+fn doubt_of(number: u64) -> Result<Doubt> {
+    let at = usize::try_from(number).ok().and_then(|at| DOUBTS.get(at).copied());
+    at.ok_or(Error::damaged("not a doubt of a group"))
 }
 
 const STATUSES: [Status; 6] =

@@ -22,6 +22,8 @@ pub struct Draft<'c> {
     pub(super) changes: ChangeSet,
     pub(super) events: Vec<Event>,
     pub(super) posts: Vec<Post>,
+    /// A step failed half-way: the whole operation is off.
+    pub(super) failed: bool,
 }
 
 impl Draft<'_> {
@@ -35,7 +37,7 @@ impl Draft<'_> {
         let Some(mut session) = self.memory.sessions.remove(&group) else {
             return Err(crate::Error::misuse("a group is used twice at once"));
         };
-        let value = f(self, &mut session)?;
+        let value = f(self, &mut session).inspect_err(|_| self.failed = true)?;
         if self.memory.groups.contains(&group) {
             self.memory.sessions.insert(group, session);
         }

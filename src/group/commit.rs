@@ -12,9 +12,9 @@ use crate::crypto::kdf::{self, Hash};
 use crate::crypto::kem::{InitKey, SealSecret};
 use crate::crypto::sign::SigningKey;
 use crate::envelope::{self, Draft, Envelope, EnvelopeType, Header, OpenedEnvelope, Opener, Recipient};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AppDomain, Leaf, LeafBody, Source, UnverifiedLeaf, sign_leaf};
-use crate::ids::{Epoch, GroupId, LeafHash, LeafIndex, Timestamp};
+use crate::ids::{Epoch, GroupId, LeafHash, LeafIndex, Timestamp, Validity};
 use crate::labels;
 use crate::limits;
 use crate::secret::Secret;
@@ -29,6 +29,9 @@ pub struct CommitHeader {
     pub epoch: Epoch,
     /// When it was made, by the committer's clock.
     pub time: Timestamp,
+    /// The hash of the last commit entry, valid or not, that the committer had processed; zeros for none. Readers
+    /// compare it with their own view of the log; it decides nothing about validity.
+    pub seen: [u8; 32],
     /// Which leaves' mailboxes the hub opens and closes.
     pub mailboxes: Mailboxes,
 }
@@ -44,8 +47,8 @@ pub struct Mailboxes {
 
 impl Wire for CommitHeader {
     fn write(&self, w: &mut Writer) {
-        let Self { group, epoch, time, mailboxes: Mailboxes { add, drop } } = self;
-        w.array(5).item(group).item(epoch).item(time).array(add.len());
+        let Self { group, epoch, time, seen, mailboxes: Mailboxes { add, drop } } = self;
+        w.array(6).item(group).item(epoch).item(time).bytes(seen).array(add.len());
         for (leaf, domain) in add {
             w.array(2).item(leaf).item(domain);
         }
@@ -53,14 +56,14 @@ impl Wire for CommitHeader {
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        r.array(5)?;
-        let (group, epoch, time) = (r.item()?, r.item()?, r.item()?);
+        r.array(6)?;
+        let (group, epoch, time, seen) = (r.item()?, r.item()?, r.item()?, r.fixed()?);
         let mut add = Vec::new();
         for _ in 0..r.array_up_to(limits::ROSTER)? {
             r.array(2)?;
             add.push((r.item()?, r.item()?));
         }
-        Ok(Self { group, epoch, time, mailboxes: Mailboxes { add, drop: r.list(limits::ROSTER)? } })
+        Ok(Self { group, epoch, time, seen, mailboxes: Mailboxes { add, drop: r.list(limits::ROSTER)? } })
     }
 }
 
@@ -91,6 +94,15 @@ impl Wire for CommitBody {
         r.array(3)?;
         Ok(Self { parent: r.fixed()?, proposals: r.list(limits::PROPOSALS)?, leaf: r.item()? })
     }
+}
+
+/// When, and after what, a commit is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Occasion {
+    /// This moment. A commit never goes back behind the group's own time.
+    pub time: Timestamp,
+    /// The hash of the last commit entry processed, as in [`CommitHeader::seen`].
+    pub seen: [u8; 32],
 }
 
 /// The private keys of a fresh leaf. They must be durable before the commit that shows the leaf is posted.
@@ -124,6 +136,8 @@ pub struct Transition {
     pub by: LeafIndex,
     /// What it changed.
     pub changes: Vec<Effect>,
+    /// What its author had seen of the log.
+    pub seen: [u8; 32],
 }
 
 /// Why a commit was not applied (section 5.6).
@@ -133,8 +147,10 @@ pub enum Rejected {
     Unopened(Error),
     /// It is authentic and breaks a rule, so it is void for everyone.
     Invalid(Error),
-    /// It is authentic and follows another history than ours: the group has forked.
+    /// It is authentic and follows another history than ours. One member says so: it proves nothing alone.
     OtherHistory,
+    /// It is valid and takes this leaf out, by a committer who sealed it to us all the same.
+    Removed,
 }
 
 /// The hash by which a welcome names its commit as the log shows it.
@@ -161,19 +177,20 @@ impl Group {
         &self,
         mut proposals: Vec<Proposal>,
         init_keys: &BTreeMap<LeafHash, InitKey>,
-        time: Timestamp,
+        occasion: Occasion,
         device: Actor<'_>,
         rng: &mut dyn rand::CryptoRng,
     ) -> Result<NewCommit> {
+        let Occasion { time, seen } = occasion;
         let time = time.max(self.state.time);
         proposals.sort_by_cached_key(Proposal::order);
         let hashes: Vec<Hash> = proposals.iter().map(Proposal::hash).collect();
         let fresh = FreshKeys { signing: SigningKey::generate(rng), seal: SealSecret::generate(rng) };
-        let leaf = self.fresh_leaf(&fresh, list_hash(&hashes), device)?;
+        let leaf = self.fresh_leaf(&fresh, list_hash(&hashes), time, device)?;
         let body = CommitBody { parent: self.state.transcript, proposals, leaf: UnverifiedLeaf::try_from(&leaf)? };
         let Applied { mut next, added, replaced, mailboxes, .. } = rules::apply(&self.state, self.own, time, &body)?;
 
-        let public = CommitHeader { group: self.state.group, epoch: self.state.epoch, time, mailboxes }.encode();
+        let public = CommitHeader { group: self.state.group, epoch: self.state.epoch, time, seen, mailboxes }.encode();
         let draft = Draft::new(EnvelopeType::Commit, self.state.suite, public, rng)?;
         let signed = draft.sign(self.own.encode(), None, &body.encode(), &self.signing)?;
         next.transcript = transcript(
@@ -211,13 +228,13 @@ impl Group {
         Ok(NewCommit { envelope, welcome, fresh })
     }
 
-    fn fresh_leaf(&self, fresh: &FreshKeys, proposals: Hash, device: Actor<'_>) -> Result<Leaf> {
+    fn fresh_leaf(&self, fresh: &FreshKeys, proposals: Hash, time: Timestamp, device: Actor<'_>) -> Result<Leaf> {
         let own = self.own_leaf();
         let body = LeafBody {
             signature_key: fresh.signing.verify_key().clone(),
             seal_key: fresh.seal.public().clone(),
             capabilities: device.capabilities.clone(),
-            validity: device.identity.credential().validity(),
+            validity: Validity { not_before: time, ..device.identity.credential().validity() },
             source: Source::Commit {
                 group: self.state.group,
                 leaf: self.own,
@@ -239,15 +256,15 @@ impl Group {
     pub fn process(&self, commit: &envelope::EnvelopeFor, fresh: Option<&FreshKeys>) -> Result<Transition, Rejected> {
         let seal = fresh.map_or(&self.seal, |fresh| &fresh.seal);
         let (by, opened) = self.open_commit(commit, seal).map_err(Rejected::Unopened)?;
-        let header = CommitHeader::decode(opened.header().public()).map_err(Rejected::Invalid)?;
-        let body = CommitBody::decode(opened.payload()).map_err(Rejected::Invalid)?;
+        let header = CommitHeader::decode(opened.header().public()).map_err(invalid)?;
+        let body = CommitBody::decode(opened.payload()).map_err(invalid)?;
         if header.group != self.state.group || header.epoch != self.state.epoch {
             return Err(Rejected::Invalid(Error::not_allowed("a commit for another group or epoch")));
         }
         if body.parent != self.state.transcript {
             return Err(Rejected::OtherHistory);
         }
-        let applied = rules::apply(&self.state, by, header.time, &body).map_err(Rejected::Invalid)?;
+        let applied = rules::apply(&self.state, by, header.time, &body).map_err(invalid)?;
         if applied.mailboxes != header.mailboxes {
             return Err(Rejected::Invalid(Error::not_allowed("a commit's mailboxes do not match its proposals")));
         }
@@ -265,7 +282,11 @@ impl Group {
         if !entry.confirms(&next.transcript, opened.tail()) {
             return Err(Rejected::Unopened(Error::unauthentic()));
         }
-        self.enter(next, entry, by, fresh, changes)
+        if !next.leaves.contains_key(&self.own) {
+            return Err(Rejected::Removed);
+        }
+        let (group, chains) = self.enter(next, entry, by, fresh)?;
+        Ok(Transition { group, chains, by, changes, seen: header.seen })
     }
 
     fn open_commit(&self, commit: &envelope::EnvelopeFor, seal: &SealSecret) -> Result<(LeafIndex, OpenedEnvelope)> {
@@ -281,8 +302,7 @@ impl Group {
         entry: Entry,
         by: LeafIndex,
         fresh: Option<&FreshKeys>,
-        changes: Vec<Effect>,
-    ) -> Result<Transition, Rejected> {
+    ) -> Result<(Group, Vec<(LeafIndex, Secret<32>)>), Rejected> {
         let (signing, seal) = match fresh {
             Some(fresh) if by == self.own => (fresh.signing.duplicate(), fresh.seal.duplicate()),
             _ => (self.signing.duplicate(), self.seal.duplicate()),
@@ -294,6 +314,11 @@ impl Group {
         if own.signature_key() != group.signing.verify_key() || own.seal_key() != group.seal.public() {
             return Err(Rejected::Unopened(Error::unauthentic()));
         }
-        Ok(Transition { group, chains, by, changes })
+        Ok((group, chains))
     }
+}
+
+/// What a newer version may know is not ours to call void for everyone.
+fn invalid(error: Error) -> Rejected {
+    if error.kind() == ErrorKind::Unsupported { Rejected::Unopened(error) } else { Rejected::Invalid(error) }
 }

@@ -1,5 +1,6 @@
 //! What a group message holds, and its id (`docs/protocol.md`, section 6.4).
 
+use super::proposal::LeaveScope;
 use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,7 +25,7 @@ pub(crate) enum Said {
     /// The app's bytes.
     App(Vec<u8>),
     /// The sender leaves; the signature is what a commit needs to take it out.
-    Leave(Signature),
+    Leave(LeaveScope, Signature),
 }
 
 impl MessageContent {
@@ -33,6 +34,29 @@ impl MessageContent {
         rng.fill_bytes(&mut nonce);
         Self { nonce, said }
     }
+}
+
+/// Which commit entry of the log the author of a message had processed last: the first half of its hash.
+type Seen = [u8; 16];
+
+/// What a frame carries: what its author had seen of the log, and the content.
+pub(crate) fn seal_message(seen: &Seen, content: &[u8]) -> Vec<u8> {
+    let mut w = Writer::new();
+    w.array(2).bytes(seen).bytes(content);
+    w.finish()
+}
+
+/// Reads [`seal_message`].
+pub(crate) fn open_message(bytes: &[u8]) -> Result<(Seen, &[u8])> {
+    let mut r = Reader::new(bytes);
+    r.array(2)?;
+    let seen = r.fixed()?;
+    let content = r.bytes(limits::MESSAGE_CONTENT)?;
+    r.finish()?;
+    if seal_message(&seen, content) != bytes {
+        return Err(Error::malformed("not the one deterministic encoding of a message"));
+    }
+    Ok((seen, content))
 }
 
 /// Equal for all members, stable across re-encryption, whatever a hub does to the bytes.
@@ -47,7 +71,7 @@ impl Wire for MessageContent {
         w.array(3).bytes(&self.nonce);
         match &self.said {
             Said::App(bytes) => w.uint(0).bytes(bytes),
-            Said::Leave(signature) => w.uint(1).item(signature),
+            Said::Leave(scope, signature) => w.uint(1).array(2).item(scope).item(signature),
         };
     }
 
@@ -56,7 +80,10 @@ impl Wire for MessageContent {
         let nonce = r.fixed()?;
         let said = match r.u8()? {
             0 => Said::App(r.bytes(limits::MESSAGE_CONTENT)?.to_vec()),
-            1 => Said::Leave(r.item()?),
+            1 => {
+                r.array(2)?;
+                Said::Leave(r.item()?, r.item()?)
+            }
             _ => return Err(Error::new(ErrorKind::Unsupported, "a kind of message this version does not know")),
         };
         Ok(Self { nonce, said })

@@ -18,12 +18,12 @@ mod welcome;
 use core::fmt;
 
 pub(crate) use commit::entry_hash;
-pub use commit::{CommitHeader, FreshKeys, Mailboxes, NewCommit, Rejected, Transition};
+pub use commit::{CommitHeader, FreshKeys, Mailboxes, NewCommit, Occasion, Rejected, Transition};
 pub use effect::Effect;
-pub(crate) use message::{MessageContent, Said, message_id};
+pub(crate) use message::{MessageContent, Said, message_id, open_message, seal_message};
 pub use policy::{GroupInfo, Policy, Role};
-pub use proposal::Proposal;
 pub(crate) use proposal::leave_input;
+pub use proposal::{LeaveScope, Proposal};
 pub use request::RejoinRequest;
 pub(crate) use schedule::EpochSecrets;
 pub(crate) use state::UnverifiedState;
@@ -34,7 +34,7 @@ use crate::crypto::kem::SealSecret;
 use crate::crypto::sign::{Signer, SigningKey};
 use crate::error::Result;
 use crate::identity::{Capabilities, DeviceIdentity, Leaf, LeafBody, Source, UnverifiedLeaf, sign_leaf};
-use crate::ids::{Epoch, GroupId, LeafIndex, Timestamp};
+use crate::ids::{Epoch, GroupId, LeafIndex, Timestamp, Validity};
 use crate::ratchet::{EpochContext, SendingChain};
 use crate::secret::Secret;
 use schedule::Entry;
@@ -76,7 +76,7 @@ impl Group {
             signature_key: signing.verify_key().clone(),
             seal_key: seal.public().clone(),
             capabilities: device.capabilities.clone(),
-            validity: device.identity.credential().validity(),
+            validity: Validity { not_before: time, ..device.identity.credential().validity() },
             source: Source::Commit { group, leaf: own, parent: [0; 32], proposals: proposal::list_hash(&[]) },
         };
         let leaf = sign_leaf(device.identity, device.signer, body)?;
@@ -85,7 +85,13 @@ impl Group {
         let joiner = Secret::generate(rng);
         let entry = Entry::new(&joiner, group, Epoch(0), state.context_hash());
         let (secrets, chains) = entry.into_chains(state.leaves.keys().copied());
-        Ok(Transition { group: Self { state, own, signing, seal, secrets }, chains, by: own, changes: Vec::new() })
+        Ok(Transition {
+            group: Self { state, own, signing, seal, secrets },
+            chains,
+            by: own,
+            changes: Vec::new(),
+            seen: [0; 32],
+        })
     }
 
     /// The state all members share.
@@ -120,9 +126,9 @@ impl Group {
 
     /// Our wish to be taken out, for another member to commit as [`Proposal::Leave`]. It holds until our leaf is renewed.
     #[must_use]
-    pub fn sign_leave(&self) -> Proposal {
-        let signature = self.signing.sign(&leave_input(self.state.group, self.own));
-        Proposal::Leave { leaf: self.own, signature }
+    pub fn sign_leave(&self, scope: LeaveScope) -> Proposal {
+        let signature = self.signing.sign(&leave_input(self.state.group, self.own, scope));
+        Proposal::Leave { leaf: self.own, scope, signature }
     }
 
     /// A chain to send with in this epoch, from our own first chain key.

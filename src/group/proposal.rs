@@ -5,7 +5,7 @@ use crate::crypto::kdf::{self, Hash};
 use crate::crypto::sign::{Signature, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{UnverifiedLeaf, UserUri};
-use crate::ids::{GroupId, LeafIndex};
+use crate::ids::{GroupId, LeafHash, LeafIndex};
 use crate::labels;
 use crate::wire::{Reader, Wire, Writer};
 
@@ -17,10 +17,12 @@ pub enum Proposal {
     Policy(Policy),
     /// Replaces the info.
     Info(GroupInfo),
-    /// Takes out the user of this leaf, as its own signature asks.
+    /// Takes out a leaf, or its user with all devices, as the leaf's own signature asks.
     Leave {
         /// The leaf that signed.
         leaf: LeafIndex,
+        /// Whether the user leaves, or only this device.
+        scope: LeaveScope,
         /// Its signature, by [`Group::sign_leave`](super::Group::sign_leave).
         signature: Signature,
     },
@@ -34,6 +36,8 @@ pub enum Proposal {
         leaf: LeafIndex,
         /// The new one, from a key package of the same device.
         with: UnverifiedLeaf,
+        /// The device's signature over the group, the old leaf's index and the new leaf's hash.
+        consent: Signature,
     },
     /// Adds a device: of a new user, or of one who is already in.
     Add(UnverifiedLeaf),
@@ -44,6 +48,25 @@ pub enum Proposal {
         /// What the user may do from now on.
         role: Role,
     },
+}
+
+/// What leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaveScope {
+    /// The user, with all devices.
+    User,
+    /// One device; the user, too, if it was the last.
+    Device,
+}
+
+impl Wire for LeaveScope {
+    fn write(&self, w: &mut Writer) {
+        w.bool(*self == Self::User);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        Ok(if r.bool()? { Self::User } else { Self::Device })
+    }
 }
 
 impl Proposal {
@@ -80,9 +103,16 @@ pub(crate) fn list_hash(hashes: &[Hash]) -> Hash {
 }
 
 /// What a leaving member signs: it holds as long as the leaf lives, in whichever commit takes it up.
-pub(crate) fn leave_input(group: GroupId, leaf: LeafIndex) -> SignatureInput {
-    SignatureInput::new(labels::SIGN_LEAVE, 2, |w| {
-        w.item(&group).item(&leaf);
+pub(crate) fn leave_input(group: GroupId, leaf: LeafIndex, scope: LeaveScope) -> SignatureInput {
+    SignatureInput::new(labels::SIGN_LEAVE, 3, |w| {
+        w.item(&group).item(&leaf).item(&scope);
+    })
+}
+
+/// What a device signs to be readmitted: it holds for one place in one group and one new leaf.
+pub(crate) fn rejoin_input(group: GroupId, leaf: LeafIndex, with: &LeafHash) -> SignatureInput {
+    SignatureInput::new(labels::SIGN_REJOIN, 3, |w| {
+        w.item(&group).item(&leaf).item(with);
     })
 }
 
@@ -91,24 +121,24 @@ impl Wire for Proposal {
         match self {
             Self::Policy(policy) => w.array(2).uint(0).item(policy),
             Self::Info(info) => w.array(2).uint(1).item(info),
-            Self::Leave { leaf, signature } => w.array(3).uint(2).item(leaf).item(signature),
+            Self::Leave { leaf, scope, signature } => w.array(4).uint(2).item(leaf).item(scope).item(signature),
             Self::Remove(user) => w.array(2).uint(3).item(user),
             Self::RemoveDevice(leaf) => w.array(2).uint(4).item(leaf),
-            Self::Replace { leaf, with } => w.array(3).uint(5).item(leaf).item(with),
+            Self::Replace { leaf, with, consent } => w.array(4).uint(5).item(leaf).item(with).item(consent),
             Self::Add(leaf) => w.array(2).uint(6).item(leaf),
             Self::Role { user, role } => w.array(3).uint(7).item(user).item(role),
         };
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        let len = r.array_up_to(3)?;
+        let len = r.array_up_to(4)?;
         let proposal = match (len, r.u8()?) {
             (2, 0) => Self::Policy(r.item()?),
             (2, 1) => Self::Info(r.item()?),
-            (3, 2) => Self::Leave { leaf: r.item()?, signature: r.item()? },
+            (4, 2) => Self::Leave { leaf: r.item()?, scope: r.item()?, signature: r.item()? },
             (2, 3) => Self::Remove(r.item()?),
             (2, 4) => Self::RemoveDevice(r.item()?),
-            (3, 5) => Self::Replace { leaf: r.item()?, with: r.item()? },
+            (4, 5) => Self::Replace { leaf: r.item()?, with: r.item()?, consent: r.item()? },
             (2, 6) => Self::Add(r.item()?),
             (3, 7) => Self::Role { user: r.item()?, role: r.item()? },
             _ => {

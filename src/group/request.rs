@@ -1,105 +1,144 @@
-//! Requests to be readmitted after lost or excluded state (`docs/protocol.md`, section 5.7).
+//! Requests to be readmitted after excluded or rolled-back state (`docs/protocol.md`, section 5.7).
 
 use super::Group;
+use super::proposal::{Proposal, rejoin_input};
 use super::state::GroupState;
 use crate::crypto::kem::SealSecret;
-use crate::crypto::sign::Signer;
-use crate::envelope::{self, Draft, Envelope, EnvelopeFor, EnvelopeType, Opener, Recipient};
+use crate::crypto::sign::{Signature, Signer};
+use crate::envelope::{self, Draft, Envelope, EnvelopeFor, EnvelopeType, Header, Opener, Recipient};
 use crate::error::{Error, Result};
 use crate::identity::{KeyPackage, UnverifiedKeyPackage};
-use crate::ids::{GroupId, LeafIndex, Timestamp};
-use crate::limits;
-use crate::wire::{Reader, Wire, Writer};
+use crate::ids::{Epoch, GroupId, LeafIndex, Timestamp};
+use crate::secret::Secret;
+use crate::wire::{Reader, Wire, Writer, public_encoding};
 
-/// A verified request of a device of the group to be given a new leaf in the place of its old one.
+/// What a device signs and asks to be given a new leaf for, in the place of its old one.
 ///
-/// Acting on it is a member's decision, and everyone sees the outcome as [`Effect::Rejoined`](super::Effect).
-#[derive(Clone, Debug)]
+/// It can travel by any channel: nothing in it is secret, and the device's signature holds for this one place and
+/// package. [`Group::request`] seals one to the group's members.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejoinRequest {
-    pub(crate) package: KeyPackage,
-}
-
-impl RejoinRequest {
-    /// The key package to readmit the device by.
-    #[must_use]
-    pub const fn package(&self) -> &KeyPackage {
-        &self.package
-    }
-}
-
-struct Body {
     group: GroupId,
     leaf: LeafIndex,
     package: UnverifiedKeyPackage,
+    consent: Signature,
 }
 
-impl Wire for Body {
+/// What the clear part of a sealed request says: whose members can open it.
+struct Address {
+    group: GroupId,
+    epoch: Epoch,
+}
+
+impl RejoinRequest {
+    /// The group.
+    #[must_use]
+    pub const fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// The key package to readmit the device by, not verified.
+    #[must_use]
+    pub const fn package(&self) -> &UnverifiedKeyPackage {
+        &self.package
+    }
+
+    /// Verifies that the device which holds the leaf in `state` asks for this, at `now`.
+    ///
+    /// Fails with `Unauthentic`, `Expired`, `NotMember` or `NotAllowed`.
+    pub fn verify(&self, state: &GroupState, now: Timestamp) -> Result<KeyPackage> {
+        let (old, _) = state.member(self.leaf)?;
+        let package = self.package.clone().verify(&state.policy.apps, now)?;
+        let leaf = package.leaf();
+        let same =
+            leaf.user() == old.user() && leaf.identity_key() == old.identity_key() && leaf.device() == old.device();
+        if self.group != state.group || !same {
+            return Err(Error::not_allowed("a request to readmit another device than the one it names"));
+        }
+        old.device_key().verify(&rejoin_input(self.group, self.leaf, &leaf.hash()), &self.consent)?;
+        Ok(package)
+    }
+
+    /// The change that readmits the device.
+    #[must_use]
+    pub fn proposal(&self) -> Proposal {
+        Proposal::Replace { leaf: self.leaf, with: self.package.leaf().clone(), consent: self.consent }
+    }
+}
+
+impl Wire for RejoinRequest {
     fn write(&self, w: &mut Writer) {
-        w.array(3).item(&self.group).item(&self.leaf).item(&self.package);
+        w.array(4).item(&self.group).item(&self.leaf).item(&self.package).item(&self.consent);
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        r.array(3)?;
-        Ok(Self { group: r.item()?, leaf: r.item()?, package: r.item()? })
+        r.array(4)?;
+        Ok(Self { group: r.item()?, leaf: r.item()?, package: r.item()?, consent: r.item()? })
     }
 }
 
-/// Seals a request to up to 256 members of the last state we held, signed by the device key.
-fn seal(
-    state: &GroupState,
-    own: LeafIndex,
-    package: &KeyPackage,
-    signer: &dyn Signer,
-    rng: &mut dyn rand::CryptoRng,
-) -> Result<Envelope> {
-    let others = state.leaves.iter().filter(|(index, _)| **index != own).take(limits::ENVELOPE_RECIPIENTS);
-    let recipients: Vec<Recipient<'_>> =
-        others.map(|(index, leaf)| Recipient::X25519 { id: index.encode(), key: leaf.seal_key() }).collect();
-    let mut ids: Vec<Vec<u8>> = state.leaves.keys().filter(|index| **index != own).map(Wire::encode).collect();
-    ids.truncate(limits::ENVELOPE_RECIPIENTS);
-    ids.sort();
-    let body = Body { group: state.group, leaf: own, package: UnverifiedKeyPackage::try_from(package)? };
-    let draft = Draft::new(EnvelopeType::Request, state.suite, state.group.encode(), rng)?;
-    draft.sign(Vec::new(), Some(ids), &body.encode(), signer)?.seal(&recipients, &[])
+public_encoding!(RejoinRequest);
+
+impl Wire for Address {
+    fn write(&self, w: &mut Writer) {
+        w.array(2).item(&self.group).item(&self.epoch);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        r.array(2)?;
+        Ok(Self { group: r.item()?, epoch: r.item()? })
+    }
 }
 
 impl Group {
-    /// Asks up to 256 other members, as this last state names them, to be readmitted by `package`.
+    /// Signs a request to be readmitted by `package`. Fails as the signer fails.
+    pub fn request_to_rejoin(&self, package: &KeyPackage, signer: &dyn Signer) -> Result<RejoinRequest> {
+        let consent = signer.sign(&rejoin_input(self.state.group, self.own, &package.id()))?;
+        let package = UnverifiedKeyPackage::try_from(package)?;
+        Ok(RejoinRequest { group: self.state.group, leaf: self.own, package, consent })
+    }
+
+    /// Seals a request to whoever was a member in this epoch, under a key that all of them derived.
     ///
-    /// Fails as the signer fails, and with `Misuse` if there is no other member.
-    pub fn rejoin_request(
+    /// Fails as the signer fails.
+    pub fn seal_request(
         &self,
-        package: &KeyPackage,
+        request: &RejoinRequest,
         signer: &dyn Signer,
         rng: &mut dyn rand::CryptoRng,
     ) -> Result<Envelope> {
-        seal(&self.state, self.own, package, signer, rng)
+        let address = Address { group: self.state.group, epoch: self.state.epoch };
+        let id = self.state.epoch.encode();
+        let key = SealSecret::from_secret(Secret::copy_from(self.secrets.request.expose()));
+        let draft = Draft::new(EnvelopeType::Request, self.state.suite, address.encode(), rng)?;
+        let signed = draft.sign(Vec::new(), Some(vec![id.clone()]), &request.encode(), signer)?;
+        signed.seal(&[Recipient::X25519 { id, key: key.public() }], &[])
     }
 
-    /// Opens a request and verifies its chain of trust under the group's apps at `now`, and that it comes from the
-    /// device whose leaf it names.
-    ///
-    /// Fails with `Unauthentic`, `Expired`, `Malformed`, `NotMember` or `NotAllowed`.
-    pub fn open_request(&self, request: &EnvelopeFor, now: Timestamp) -> Result<RejoinRequest> {
-        open(&self.state, (self.own, &self.seal), request, now)
+    /// The request key of this epoch, 32 bytes. Members keep those of the last epochs, to open requests of whoever came
+    /// no further; it opens nothing else.
+    #[must_use]
+    pub const fn request_key(&self) -> &Secret<32> {
+        &self.secrets.request
     }
-}
 
-fn open(
-    state: &GroupState,
-    (own, seal): (LeafIndex, &SealSecret),
-    request: &EnvelopeFor,
-    now: Timestamp,
-) -> Result<RejoinRequest> {
-    let opened = envelope::open(request, EnvelopeType::Request, Opener::X25519(seal), &own.encode())?;
-    let body = Body::decode(opened.claimed_payload())?;
-    let package = body.package.verify(&state.policy.apps, now)?;
-    opened.verify(package.leaf().device_key())?;
-    let (old, _) = state.member(body.leaf)?;
-    let leaf = package.leaf();
-    let same = leaf.user() == old.user() && leaf.identity_key() == old.identity_key() && leaf.device() == old.device();
-    if body.group != state.group || !same {
-        return Err(Error::not_allowed("a request to readmit another device than the one it names"));
+    /// Which epoch's request key opens a request. Not authenticated.
+    pub fn request_epoch(header: &Header) -> Result<Epoch> {
+        Ok(Address::decode(header.public())?.epoch)
     }
-    Ok(RejoinRequest { package })
+
+    /// Opens a request with the request key of its epoch, and [verifies](RejoinRequest::verify) it at `now`.
+    pub fn open_request(&self, request: &EnvelopeFor, key: &Secret<32>, now: Timestamp) -> Result<RejoinRequest> {
+        let seal = SealSecret::from_secret(Secret::copy_from(key.expose()));
+        let address = Address::decode(request.header().public())?;
+        let opener = Opener::X25519(&seal);
+        let opened = envelope::open(request, EnvelopeType::Request, opener, &address.epoch.encode())?;
+        let body = RejoinRequest::decode(opened.claimed_payload())?;
+        let package = body.verify(&self.state, now)?;
+        opened.verify(package.leaf().device_key())?;
+        if address.group != self.state.group {
+            return Err(Error::not_allowed("a request for another group"));
+        }
+        Ok(body)
+    }
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use super::commit::{CommitBody, Mailboxes};
 use super::effect::Effect;
 use super::policy::Role;
-use super::proposal::{Proposal, leave_input, list_hash};
+use super::proposal::{LeaveScope, Proposal, leave_input, list_hash, rejoin_input};
 use super::state::{GroupState, User};
+use super::welcome::Replaced;
 use crate::crypto::kdf::Hash;
+use crate::crypto::sign::Signature;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Leaf, Source, UnverifiedLeaf, UserUri, verify_all};
 use crate::ids::{DeviceId, Epoch, LeafIndex, Timestamp};
@@ -21,9 +23,12 @@ pub(crate) struct Applied {
     /// Leaves that this commit added, which its welcome and not its envelope is for.
     pub(crate) added: Vec<LeafIndex>,
     /// New indices of readmitted devices, each with the one it had.
-    pub(crate) replaced: Vec<(LeafIndex, LeafIndex)>,
+    pub(crate) replaced: Vec<Replaced>,
     pub(crate) mailboxes: Mailboxes,
 }
+
+/// Every user's devices, and their leaves.
+type Devices = BTreeMap<UserUri, BTreeMap<DeviceId, LeafIndex>>;
 
 /// A commit being applied: what is known, and what is gathered on the way.
 struct Pass<'a> {
@@ -35,9 +40,9 @@ struct Pass<'a> {
     /// Leaves to be verified, each with where it goes, in one batch at the end.
     new: Vec<(LeafIndex, UnverifiedLeaf, Option<Arc<Leaf>>)>,
     removed: BTreeSet<LeafIndex>,
-    replaced: Vec<(LeafIndex, LeafIndex)>,
-    /// The devices of every user, gathered when the first new one comes.
-    devices: Option<BTreeMap<UserUri, BTreeSet<DeviceId>>>,
+    replaced: Vec<Replaced>,
+    /// The devices of every user, gathered when first asked for.
+    devices: Option<Devices>,
 }
 
 /// Applies a commit by the leaf `by` to `state`.
@@ -98,21 +103,33 @@ impl Pass<'_> {
                 self.changes.push(Effect::Info(info.clone()));
                 Ok(())
             }
-            Proposal::Leave { leaf, signature } => {
-                let (leaving, _) = self.next.member(*leaf)?;
-                let leaving = Arc::clone(leaving);
-                self.not_self(leaving.user())?;
-                leaving.signature_key().verify(&leave_input(self.state.group, *leaf), signature)?;
-                self.take_out(leaving.user());
-                self.changes.push(Effect::Left(leaving.user().clone()));
-                Ok(())
-            }
+            Proposal::Leave { leaf, scope, signature } => self.leave(*leaf, *scope, signature),
             Proposal::Remove(user) => self.remove(user),
             Proposal::RemoveDevice(leaf) => self.remove_device(*leaf),
-            Proposal::Replace { leaf, with } => self.replace(*leaf, with),
+            Proposal::Replace { leaf, with, consent } => self.replace(*leaf, with, consent),
             Proposal::Add(leaf) => self.add(leaf),
             Proposal::Role { user, role } => self.set_role(user, *role),
         }
+    }
+
+    fn leave(&mut self, index: LeafIndex, scope: LeaveScope, signature: &Signature) -> Result<()> {
+        let leaving = Arc::clone(self.next.member(index)?.0);
+        let user = leaving.user();
+        let last = self.devices().get(user).is_none_or(|devices| devices.len() <= 1);
+        if scope == LeaveScope::User || last {
+            self.not_self(user)?;
+        } else if leaving.device() == self.committer.device() && user == self.committer.user() {
+            return Err(Error::not_allowed("nobody commits their own removal"));
+        }
+        leaving.signature_key().verify(&leave_input(self.state.group, index, scope), signature)?;
+        if scope == LeaveScope::User || last {
+            self.take_out(user);
+            self.changes.push(Effect::Left(user.clone()));
+        } else {
+            self.drop_leaf(index);
+            self.changes.push(Effect::DeviceRemoved(user.clone(), leaving.device()));
+        }
+        Ok(())
     }
 
     fn remove(&mut self, user: &UserUri) -> Result<()> {
@@ -146,21 +163,23 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn replace(&mut self, index: LeafIndex, with: &UnverifiedLeaf) -> Result<()> {
+    fn replace(&mut self, index: LeafIndex, with: &UnverifiedLeaf, consent: &Signature) -> Result<()> {
         self.need(Role::Member)?;
         let old = Arc::clone(self.next.member(index)?.0);
         let claims = with.claims();
         let same = claims.user() == old.user()
             && claims.identity_key() == old.identity_key()
             && claims.device() == old.device()
-            && claims.serial() >= old.serial();
+            && claims.serial() >= old.serial()
+            && claims.validity().not_before >= old.validity().not_before;
         if !same || old.device() == self.committer.device() && old.user() == self.committer.user() {
             return Err(Error::not_allowed(
                 "a leaf is replaced only by another of the same device, through another member",
             ));
         }
+        old.device_key().verify(&rejoin_input(self.state.group, index, &with.hash()), consent)?;
         self.drop_leaf(index);
-        self.replaced.push((self.next.next_leaf, index));
+        self.replaced.push(Replaced { new: self.next.next_leaf, old: index, consent: *consent });
         self.introduce(with)?;
         self.changes.push(Effect::Rejoined(old.user().clone(), old.device()));
         Ok(())
@@ -227,9 +246,7 @@ impl Pass<'_> {
             && claims.device() == old.device()
             && claims.serial() >= old.serial();
         if !same {
-            return Err(Error::not_allowed(
-                "a committer's fresh leaf is another device's, or an earlier certificate's",
-            ));
+            return Err(Error::not_allowed("a committer's fresh leaf is another device's"));
         }
         if body.proposals.is_empty() {
             self.changes.push(Effect::Healed(old.user().clone(), old.device()));
@@ -240,6 +257,10 @@ impl Pass<'_> {
 
     /// Verifies what is new, then checks the state as a whole.
     fn finish(mut self) -> Result<Applied> {
+        // The committer's own leaf is among the new ones and among the old.
+        if self.next.leaves.len().saturating_add(self.new.len()) > limits::ROSTER.saturating_add(1) {
+            return Err(Error::limit("a group has at most 10,000 devices"));
+        }
         self.check_new_keys()?;
         let leaves = self.new.iter().map(|(_, leaf, old)| (leaf.clone(), old.as_deref())).collect();
         let verified = verify_all(leaves, &self.next.policy.apps, Some(self.next.time))?;
@@ -278,9 +299,6 @@ impl Pass<'_> {
 
     fn check_whole(&self) -> Result<()> {
         let next = &self.next;
-        if next.leaves.len() > limits::ROSTER {
-            return Err(Error::limit("a group has at most 10,000 devices"));
-        }
         if !next.users.values().any(|user| user.role == Role::Owner) {
             return Err(Error::not_allowed("a group keeps at least one owner: give another member that role first"));
         }
@@ -297,30 +315,32 @@ impl Pass<'_> {
         let Source::Package { .. } = claims.source() else {
             return Err(Error::not_allowed("a new member's leaf comes from a key package"));
         };
-        let devices = self.devices.get_or_insert_with(|| {
-            let mut devices: BTreeMap<UserUri, BTreeSet<DeviceId>> = BTreeMap::new();
-            for leaf in self.next.leaves.values() {
-                devices.entry(leaf.user().clone()).or_default().insert(leaf.device());
-            }
-            devices
-        });
-        let of_user = devices.entry(claims.user().clone()).or_default();
+        let index = self.next.next_leaf;
+        let of_user = self.devices().entry(claims.user().clone()).or_default();
         if of_user.len() >= limits::LEAVES_PER_USER {
             return Err(Error::limit("a user has at most 64 devices in a group"));
         }
-        if !of_user.insert(claims.device()) {
+        if of_user.insert(claims.device(), index).is_some() {
             return Err(Error::not_allowed("this device is in the group already"));
         }
-        let index = self.next.next_leaf;
         let next = index.0.checked_add(1).ok_or(Error::limit("a group has used up its leaf indices"))?;
         self.next.next_leaf = LeafIndex(next);
         self.new.push((index, leaf.clone(), None));
         Ok(())
     }
 
+    fn devices(&mut self) -> &mut Devices {
+        self.devices.get_or_insert_with(|| {
+            let mut devices = Devices::new();
+            for (index, leaf) in &self.next.leaves {
+                devices.entry(leaf.user().clone()).or_default().insert(leaf.device(), *index);
+            }
+            devices
+        })
+    }
+
     fn take_out(&mut self, user: &UserUri) {
-        let leaves: Vec<LeafIndex> = self.next.leaves_of(user).map(|(index, _)| index).collect();
-        for leaf in leaves {
+        for leaf in self.devices().remove(user).unwrap_or_default().into_values() {
             self.drop_leaf(leaf);
         }
         self.next.users.remove(user);

@@ -16,11 +16,12 @@ impl Group {
     /// Everything of this epoch but the chains, private keys included. Whoever reads it can act as this member.
     #[must_use]
     pub fn to_secret_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let EpochSecrets { context, exporter, authenticator, init } = &self.secrets;
+        let EpochSecrets { context, exporter, authenticator, request, init } = &self.secrets;
         let mut w = Writer::new();
-        w.array(8).item(&self.own);
+        w.array(9).item(&self.own);
         w.bytes(self.signing.expose_seed()).bytes(self.seal.expose().expose());
-        w.bytes(context.header_key().expose()).bytes(exporter.expose()).bytes(authenticator).bytes(init.expose());
+        w.bytes(context.header_key().expose()).bytes(exporter.expose()).bytes(authenticator);
+        w.bytes(request.expose()).bytes(init.expose());
         self.state.write(&mut w);
         Zeroizing::new(w.finish())
     }
@@ -34,17 +35,18 @@ impl Group {
 
 fn read(bytes: &[u8]) -> Result<Group> {
     let mut r = Reader::new(bytes);
-    r.array(8)?;
+    r.array(9)?;
     let own = r.item()?;
     let signing = SigningKey::from_seed(Secret::<32>::from_bytes(&mut r.fixed()?).expose());
     let seal = SealSecret::from_secret(Secret::from_bytes(&mut r.fixed()?));
     let header_key = Secret::from_bytes(&mut r.fixed()?);
     let exporter = Secret::from_bytes(&mut r.fixed()?);
     let authenticator = r.fixed()?;
+    let request = Secret::from_bytes(&mut r.fixed()?);
     let init = Secret::from_bytes(&mut r.fixed()?);
     let state = UnverifiedState::read(&mut r)?.assume_verified()?;
     r.finish()?;
     let context = EpochContext::new(state.group, state.epoch, state.context_hash(), header_key);
-    let secrets = EpochSecrets { context, exporter, authenticator, init };
+    let secrets = EpochSecrets { context, exporter, authenticator, request, init };
     Ok(Group { state, own, signing, seal, secrets })
 }

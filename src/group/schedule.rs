@@ -13,6 +13,7 @@ pub(crate) struct EpochSecrets {
     pub(crate) context: EpochContext,
     pub(crate) exporter: Secret<32>,
     pub(crate) authenticator: Hash,
+    pub(crate) request: Secret<32>,
     pub(crate) init: Secret<32>,
 }
 
@@ -44,6 +45,7 @@ impl Entry {
                 context: EpochContext::new(group, epoch, context_hash, header_key),
                 exporter: from_epoch.expand(labels::EXPORTER, &[]),
                 authenticator: *authenticator.expose(),
+                request: from_epoch.expand(labels::REQUEST, &[]),
                 init: from_epoch.expand(labels::INIT, &[]),
             },
             confirm_key: from_epoch.expand(labels::CONFIRM_KEY, &[]),
@@ -73,6 +75,14 @@ impl Entry {
 }
 
 impl EpochSecrets {
+    /// Erases what opens or leads anywhere. What is left tells only who was where.
+    pub(crate) fn erase(&mut self) {
+        let zero = || Secret::copy_from(&[0; 32]);
+        let old = &self.context;
+        self.context = EpochContext::new(*old.group(), old.epoch(), *old.context_hash(), zero());
+        (self.exporter, self.init) = (zero(), zero());
+    }
+
     /// A secret for another use of the group's members, such as a call (section 5.8).
     pub(crate) fn export(&self, label: &str, context: &[u8]) -> Secret<32> {
         let context = {

@@ -9,7 +9,7 @@ use super::schedule::Entry;
 use super::state::{GroupState, UnverifiedState};
 use crate::crypto::kdf::Hash;
 use crate::crypto::kem::InitKey;
-use crate::crypto::sign::SigningKey;
+use crate::crypto::sign::{Signature, SigningKey};
 use crate::envelope::{self, Draft, Envelope, EnvelopeFor, EnvelopeId, EnvelopeType, Opener, Recipient};
 use crate::error::{Error, Result};
 use crate::identity::{KeyPackage, KeyPackageSecrets, Source, UnverifiedLeaf};
@@ -25,7 +25,15 @@ pub(crate) struct Invitation {
     pub(crate) commit_entry: Hash,
     pub(crate) parent: Hash,
     pub(crate) proposals: Vec<Hash>,
-    pub(crate) replaced: Vec<(LeafIndex, LeafIndex)>,
+    pub(crate) replaced: Vec<Replaced>,
+}
+
+/// A readmission, so that whoever comes back knows which proposal that was.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Replaced {
+    pub(crate) new: LeafIndex,
+    pub(crate) old: LeafIndex,
+    pub(crate) consent: Signature,
 }
 
 /// A group as a joiner enters it.
@@ -73,8 +81,8 @@ impl Invitation {
             w.bytes(hash);
         }
         w.array(replaced.len());
-        for (new, old) in replaced {
-            w.array(2).item(new).item(old);
+        for Replaced { new, old, consent } in replaced {
+            w.array(3).item(new).item(old).item(consent);
         }
         state.write(&mut w);
         zeroize::Zeroizing::new(w.finish())
@@ -91,8 +99,8 @@ impl Invitation {
         }
         let mut replaced = Vec::new();
         for _ in 0..r.array_up_to(limits::PROPOSALS)? {
-            r.array(2)?;
-            replaced.push((r.item()?, r.item()?));
+            r.array(3)?;
+            replaced.push(Replaced { new: r.item()?, old: r.item()?, consent: r.item()? });
         }
         let state = UnverifiedState::read(&mut r)?;
         r.finish()?;
@@ -104,8 +112,8 @@ impl Invitation {
     fn is_bound(&self, state: &GroupState, inviter: LeafIndex, own: (LeafIndex, &KeyPackage)) -> bool {
         let (own_index, package) = own;
         let Ok(with) = UnverifiedLeaf::try_from(package.leaf()) else { return false };
-        let added = match self.replaced.iter().find(|(new, _)| *new == own_index) {
-            Some((_, old)) => Proposal::Replace { leaf: *old, with },
+        let added = match self.replaced.iter().find(|replaced| replaced.new == own_index) {
+            Some(Replaced { old, consent, .. }) => Proposal::Replace { leaf: *old, with, consent: *consent },
             None => Proposal::Add(with),
         };
         let bound = Source::Commit {
@@ -144,8 +152,12 @@ impl Group {
             .find(|(_, leaf)| leaf.encoded() == package.leaf().encoded())
             .map(|(index, _)| *index)
             .ok_or(Error::unauthentic())?;
+        // The inviter's leaf and signature first: the rest of the roster is work that only a member may cause.
+        let claimed = unverified.leaves.iter().find(|(index, _)| *index == inviter).ok_or(Error::unauthentic())?;
+        let (apps, time) = (&unverified.state.policy.apps, unverified.state.time);
+        let signed_by = claimed.1.clone().verify(apps, Some(time))?;
+        let opened = opened.verify(signed_by.signature_key())?;
         let state = unverified.verify(&BTreeSet::from([own, inviter]))?;
-        let opened = opened.verify(state.member(inviter)?.0.signature_key())?;
         if *invitation.encode(&state) != opened.payload() {
             return Err(Error::malformed("not the one deterministic encoding of a welcome"));
         }
@@ -160,7 +172,7 @@ impl Group {
         let (epoch, chains) = entry.into_chains(state.leaves.keys().copied());
         let group =
             Self { state, own, signing: secrets.signing.duplicate(), seal: secrets.seal.duplicate(), secrets: epoch };
-        let readmitted = invitation.replaced.iter().any(|(new, _)| *new == own);
+        let readmitted = invitation.replaced.iter().any(|replaced| replaced.new == own);
         Ok(Joined { group, chains, inviter, readmitted, welcome: opened.id() })
     }
 }

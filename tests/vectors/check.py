@@ -229,7 +229,7 @@ def context_hash(state):
 def schedule(joiner, state):
     context = context_hash(state)
     epoch = expand_label(hmac(joiner, bytes(32)), "epoch", context, 32)
-    names = ("header key", "confirm key", "exporter", "authenticator", "sender root", "init")
+    names = ("header key", "confirm key", "exporter", "authenticator", "request", "sender root", "init")
     secrets = {name: expand_label(epoch, name, b"", 32) for name in names}
     secrets["context"] = context
     secrets["epoch"] = epoch
@@ -252,7 +252,7 @@ def process(state, init, envelope, secret, own):
         return leaf(dict(map(tuple, state[6]))[uncbor(sender)])["signature_key"]
 
     commit = open_envelope(envelope, secret, cbor(own), committer, 2)
-    group, epoch, time, opened, dropped = uncbor(commit["public"])
+    group, epoch, time, _seen, opened, dropped = uncbor(commit["public"])
     parent, proposals, fresh = uncbor(commit["payload"])
     by, apps = uncbor(commit["sender"]), state[8][0]
     assert [group, epoch] == state[2:4] and parent == state[11] and time >= state[10]
@@ -299,8 +299,8 @@ def join(welcome, package, init_seed, entry_hash):
         leaf(encoded, state[8][0])
     by = uncbor(opened["sender"])
     assert leaf(leaves[by])["source"] == [1, state[2], by, parent, hash_("hash proposals", hashes_)]
-    olds = dict(map(tuple, replaced))
-    mine = [5, olds[index], uncbor(package_leaf)] if index in olds else [6, uncbor(package_leaf)]
+    olds = {new: (old, consent) for new, old, consent in replaced}
+    mine = [5, olds[index][0], uncbor(package_leaf), olds[index][1]] if index in olds else [6, uncbor(package_leaf)]
     assert hash_("hash proposal", mine) in hashes_
     secrets = schedule(joiner, state)
     assert hmac(secrets["confirm key"], state[11]) == confirmation
@@ -378,7 +378,7 @@ def check_group():
 
     def same(secrets, state, epoch):
         assert state == uncbor(epoch["state"]) and secrets["context"] == epoch["context_hash"]
-        for name in ("header key", "confirm key", "exporter", "authenticator", "sender root"):
+        for name in ("header key", "confirm key", "exporter", "authenticator", "request", "sender root"):
             assert secrets[name] == epoch[name.replace(" ", "_")], name
         assert secrets["init"] == epoch["init_secret"]
         assert [[i, k] for i, k in secrets["chains"].items()] == epoch["chains"]
@@ -404,11 +404,11 @@ def check_group():
 
     author = leaf(dict(map(tuple, state[6]))[0])
     message = v["message"]
-    content = decrypt(
-        message["frame"], secrets["header key"], secrets["context"], secrets["chains"][0], author["signature_key"], (0, 0))
-    assert content == message["content"] and uncbor(content) == [b"\xee" * 16, 0, b"ciao"]
+    seen, content = uncbor(decrypt(
+        message["frame"], secrets["header key"], secrets["context"], secrets["chains"][0], author["signature_key"], (0, 0)))
+    assert seen == v["commits"][1]["entry_hash"][:16] and content == message["content"] and uncbor(content) == [b"\xee" * 16, 0, b"ciao"]
     assert hash_("message id", state[2], author["user"], author["device"], content) == message["id"]
-    verify(author["signature_key"], v["leave_signature"], "sign leave", state[2], 0)
+    verify(author["signature_key"], v["leave_signature"], "sign leave", state[2], 0, True)
 
 
 def check_ratchet():

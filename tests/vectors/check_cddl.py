@@ -41,8 +41,8 @@ def objects():
     id_, package = bytes(16), uncbor(identity["key_package"])
     commit, welcome = (uncbor(x["envelope"]["bytes"]) for x in (group["commits"][0], group["welcome"]))
     frame, stanza = group["message"]["frame"], commit[1][0][1]
-    yield "request-payload", cbor([id_, 0, package])
-    yield "message-content", cbor([bytes(16), 1, group["leave_signature"]])
+    yield "request-payload", cbor([id_, 0, package, bytes(64)])
+    yield "message-content", cbor([bytes(16), 1, [True, group["leave_signature"]]])
     for body in ([0, 0, "a.example"], [1, frame], [2, commit, None], [2, commit, welcome]):
         yield "post", cbor([id_, 0, body])
     part = [welcome[0], welcome[1][0][1], welcome[2]]
