@@ -26,6 +26,9 @@ fn whoever_is_there_commits_it_after_a_short_while() {
     world.sync(&mut anna);
     let due = anna.client.wake_at().unwrap().expect("a leave waits to be committed");
     assert!(due <= world.clock.now().after(30));
+    if due > world.clock.now() {
+        assert!(anna.outbox().is_empty(), "not before its time");
+    }
     world.clock.advance(30);
     world.quiet(&mut [&mut anna]);
     assert_eq!(anna.effects(), [Effect::Left(phone.user.clone())]);

@@ -125,7 +125,8 @@ fn who_removes_one_who_commits_at_the_same_time_wins_or_is_made_anew() {
         world.quiet(&mut [&mut owner, &mut bob]);
         owner.client.change(&group, Change::Remove(bob.user.clone())).unwrap();
         bob.client.change(&group, Change::Heal).unwrap();
-        (owner.outbox(), bob.outbox());
+        owner.outbox();
+        bob.outbox();
         let mut posted = [false; 2];
         for actor in order {
             let device = if actor == 0 { &mut owner } else { &mut bob };

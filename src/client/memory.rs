@@ -61,6 +61,8 @@ impl Memory {
 
     /// Reads a device's records. `signer` is its device key if that lives outside the store.
     pub(super) fn open(store: &dyn Store, signer: Option<Box<dyn Signer>>) -> Result<Self> {
+        // First of all: what another process writes from here on is then noticed at the next change.
+        let version = ChangeSet::on(store)?.base();
         let need = |key: RecordKey| store.load(&key)?.ok_or(Error::damaged("a record of the device is missing"));
         let record = store
             .load(&records::device())?
@@ -72,7 +74,7 @@ impl Memory {
         let groups = records::decode_list(&need(records::groups())?)?.into_iter().collect();
         let packages: Vec<PackageEntry> = records::decode_list(&need(records::packages())?)?;
         Ok(Self {
-            version: ChangeSet::on(store)?.base(),
+            version,
             device,
             counters,
             groups,

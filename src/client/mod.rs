@@ -34,7 +34,7 @@ use crate::identity::{AppDomain, DeviceIdentity, KeyPackage, SafetyNumber, UserU
 use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
 use crate::log::{LogEntry, Post, PostReply};
 use crate::secret::Secret;
-use crate::store::{ChangeSet, Store};
+use crate::store::Store;
 use memory::Memory;
 
 /// One device over one store.
@@ -240,9 +240,10 @@ impl Client {
         for id in range.take(max) {
             let record =
                 self.store.load(&records::event(id))?.ok_or(Error::damaged("an event of the inbox is missing"))?;
-            let event = Event::from_bytes(&record).map_err(|error| {
-                Error::damaged("an event of the inbox is damaged, or from a newer version").caused_by(error)
-            })?;
+            let event: Event = records::decode(&record, 1, |r| r.item())?;
+            if event.id != EventId(id) {
+                return Err(Error::damaged("an event of the inbox is another one: restore the store"));
+            }
             events.push(event);
         }
         Ok(events)
@@ -296,35 +297,10 @@ impl Client {
 
     /// Drafts an operation whose changes the app applies in a transaction of its own; see [`Staged`].
     ///
-    /// If `f` fails, nothing happened.
+    /// If `f` or any call on the draft fails, nothing happened.
     pub fn stage<T>(&mut self, f: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<Staged<'_, T>> {
         self.memory()?;
-        let Some(memory) = &mut self.memory else { return Err(closed()) };
-        let mut draft = Draft {
-            store: self.store.as_ref(),
-            environment: self.environment.as_mut(),
-            changes: ChangeSet::new(memory.version),
-            memory,
-            events: Vec::new(),
-            posts: Vec::new(),
-            failed: false,
-        };
-        let value = f(&mut draft);
-        let failed = draft.failed;
-        match value {
-            Ok(_) if failed => {
-                self.doubt();
-                Err(Error::misuse("a step of this operation failed and the error was not passed on"))
-            }
-            Ok(value) => {
-                let Draft { changes, events, posts, .. } = draft;
-                Ok(Staged::new(self, value, (changes, events, posts)))
-            }
-            Err(error) => {
-                self.doubt();
-                Err(error)
-            }
-        }
+        Staged::new(self, f)
     }
 
     fn run<T>(&mut self, f: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<Saved<T>> {
@@ -354,12 +330,6 @@ impl Client {
     fn close(&mut self) {
         self.doubt();
         self.closed = true;
-    }
-
-    fn advance(&mut self, version: u64) {
-        if let Some(memory) = &mut self.memory {
-            memory.version = version;
-        }
     }
 }
 

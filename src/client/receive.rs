@@ -55,7 +55,9 @@ impl Draft<'_> {
             let mut rest: Vec<&LogEntry> = entries.into_values().collect();
             // A welcome comes before anything else of its group can be read.
             for entry in rest.clone() {
-                if matches!(entry.body, EntryBody::Welcome { .. }) && self.welcome(entry)? {
+                if matches!(entry.body, EntryBody::Welcome { .. })
+                    && self.welcome(entry).inspect_err(|_| self.failed = true)?
+                {
                     rest.retain(|other| other.seq > entry.seq);
                 }
             }

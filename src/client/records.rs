@@ -130,6 +130,13 @@ pub(super) fn decode<T>(bytes: &[u8], count: usize, read: impl FnOnce(&mut Reade
     })
 }
 
+/// The record of one item.
+pub(super) fn encode_one(item: &impl Wire) -> Vec<u8> {
+    encode(1, |w| {
+        w.item(item);
+    })
+}
+
 /// The record of a list of items.
 pub(super) fn encode_list<'a, T: Wire + 'a>(items: impl ExactSizeIterator<Item = &'a T>) -> Vec<u8> {
     encode(1, |w| {

@@ -14,7 +14,8 @@ use crate::ids::GroupId;
 use crate::log::Post;
 use crate::store::{ChangeSet, RecordKey, Store};
 
-/// An operation being drafted. Its methods are those of [`Client`]; several of them make one transaction.
+/// An operation being drafted. Its methods are those of [`Client`]; several of them make one transaction. If one of
+/// them fails, so does the whole, even if its error is passed over.
 pub struct Draft<'c> {
     pub(super) store: &'c dyn Store,
     pub(super) environment: &'c mut dyn Environment,
@@ -22,11 +23,17 @@ pub struct Draft<'c> {
     pub(super) changes: ChangeSet,
     pub(super) events: Vec<Event>,
     pub(super) posts: Vec<Post>,
-    /// A step failed half-way: the whole operation is off.
+    /// An operation failed midway: what is drafted is not whole any more.
     pub(super) failed: bool,
 }
 
 impl Draft<'_> {
+    /// What has happened in this draft so far.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// Runs `f` on a group's session. It is out of the memory meanwhile, and stays out if `f` fails.
     pub(super) fn with<T>(
         &mut self,
@@ -49,7 +56,7 @@ impl Draft<'_> {
         let id = self.memory.counters.next_event;
         self.memory.counters.next_event = id.saturating_add(1);
         let event = Event { id: EventId(id), group, seq, what };
-        self.changes.put(records::event(id), event.to_bytes());
+        self.changes.put(records::event(id), records::encode_one(&event));
         self.memory.save_counters(&mut self.changes);
         self.events.push(event);
     }
@@ -77,6 +84,8 @@ impl fmt::Debug for Draft<'_> {
 #[must_use = "the changes are not applied yet"]
 pub struct Staged<'c, T> {
     client: &'c mut Client,
+    /// The client's memory, which is ahead of its store until the changes are in it.
+    memory: Option<Memory>,
     changes: ChangeSet,
     events: Vec<Event>,
     posts: Vec<Post>,
@@ -95,12 +104,34 @@ pub struct Saved<T> {
 }
 
 impl<'c, T> Staged<'c, T> {
-    pub(super) fn new(
-        client: &'c mut Client,
-        value: T,
-        (changes, events, posts): (ChangeSet, Vec<Event>, Vec<Post>),
-    ) -> Self {
-        Self { client, changes, events, posts, value: Some(value) }
+    /// Drafts an operation. If `f` fails or panics, the memory it has changed is dropped with this.
+    pub(super) fn new(client: &'c mut Client, f: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<Self> {
+        let memory = client.memory.take().ok_or(crate::Error::misuse("the client has no memory of its store"))?;
+        let changes = ChangeSet::new(memory.version);
+        let (events, posts) = (Vec::new(), Vec::new());
+        let mut staged = Self { client, memory: Some(memory), changes, events, posts, value: None };
+        staged.draft(f)?;
+        Ok(staged)
+    }
+
+    fn draft(&mut self, f: impl FnOnce(&mut Draft<'_>) -> Result<T>) -> Result<()> {
+        let Some(memory) = &mut self.memory else { return Ok(()) };
+        let mut draft = Draft {
+            store: self.client.store.as_ref(),
+            environment: self.client.environment.as_mut(),
+            changes: ChangeSet::new(memory.version),
+            memory,
+            events: Vec::new(),
+            posts: Vec::new(),
+            failed: false,
+        };
+        let value = f(&mut draft)?;
+        let Draft { changes, events, posts, failed, .. } = draft;
+        if failed {
+            return Err(crate::Error::misuse("a call on the draft failed and its error was passed over"));
+        }
+        (self.changes, self.events, self.posts, self.value) = (changes, events, posts, Some(value));
+        Ok(())
     }
 
     /// What to write, wholly or not at all; see [`ChangeSet`] for how.
@@ -121,39 +152,35 @@ impl<'c, T> Staged<'c, T> {
     /// again.
     pub fn apply(self) -> Result<Saved<T>> {
         if self.changes.is_empty() {
-            return self.finish(false);
+            return self.saved();
         }
         if let Err(error) = self.client.store.apply(&self.changes) {
             self.client.close();
             return Err(error.into());
         }
-        self.finish(true)
+        self.saved()
     }
 
-    /// The app's transaction has committed; an operation that changed nothing needed none.
-    pub fn saved(self) -> Result<Saved<T>> {
-        let written = !self.changes.is_empty();
-        self.finish(written)
+    /// The app's transaction has committed. An operation that changed nothing needs none.
+    pub fn saved(mut self) -> Result<Saved<T>> {
+        let value = self.value.take().ok_or(crate::Error::misuse("an operation is finished once"))?;
+        if let Some(mut memory) = self.memory.take() {
+            memory.version = self.changes.next();
+            self.client.memory = Some(memory);
+        }
+        Ok(Saved { value, posts: core::mem::take(&mut self.posts), events: core::mem::take(&mut self.events) })
     }
 
     /// The app cannot tell whether its transaction committed. The client is closed; open it again.
     pub fn unknown(self) {
         self.client.close();
     }
-
-    fn finish(mut self, written: bool) -> Result<Saved<T>> {
-        let value = self.value.take().ok_or(crate::Error::misuse("an operation is finished once"))?;
-        if written {
-            self.client.advance(self.changes.next());
-        }
-        Ok(Saved { value, posts: core::mem::take(&mut self.posts), events: core::mem::take(&mut self.events) })
-    }
 }
 
 impl<T> Drop for Staged<'_, T> {
     fn drop(&mut self) {
-        if self.value.is_some() {
-            self.client.doubt();
+        if let Some(memory) = self.memory.take() {
+            self.client.signer = memory.device.into_signer();
         }
     }
 }

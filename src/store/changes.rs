@@ -82,8 +82,15 @@ pub struct ChangeSet {
 impl ChangeSet {
     /// No changes yet, building on version `base`.
     pub(crate) fn new(base: u64) -> Self {
-        let version = Zeroizing::new(base.saturating_add(1).to_be_bytes().to_vec());
+        let version = Zeroizing::new(base.to_be_bytes().to_vec());
         Self { base, changes: BTreeMap::from([(RecordKey::VERSION, Some(version))]) }
+    }
+
+    fn set(&mut self, key: RecordKey, value: Option<Zeroizing<Vec<u8>>>) {
+        debug_assert!(key != RecordKey::VERSION, "the version is written by the change set itself");
+        self.changes.insert(key, value);
+        let version = Zeroizing::new(self.version_record().to_vec());
+        self.changes.insert(RecordKey::VERSION, Some(version));
     }
 
     /// No changes yet, building on what is in `store`.
@@ -96,14 +103,12 @@ impl ChangeSet {
 
     /// The record is to hold `value`.
     pub(crate) fn put(&mut self, key: RecordKey, value: Vec<u8>) {
-        debug_assert!(key != RecordKey::VERSION, "the version is written by the change set itself");
-        self.changes.insert(key, Some(Zeroizing::new(value)));
+        self.set(key, Some(Zeroizing::new(value)));
     }
 
     /// The record is to be gone.
     pub(crate) fn delete(&mut self, key: RecordKey) {
-        debug_assert!(key != RecordKey::VERSION, "the version is written by the change set itself");
-        self.changes.insert(key, None);
+        self.set(key, None);
     }
 
     /// What these changes make of the record: `None` if they leave it alone, `Some(None)` if they delete it.
@@ -117,10 +122,11 @@ impl ChangeSet {
         self.base
     }
 
-    /// The version of the store once these changes are applied.
+    /// The version of the store once these changes are applied: the next one, or the same if there are no changes, so
+    /// that it does not matter whether an empty set is applied.
     #[must_use]
-    pub const fn next(&self) -> u64 {
-        self.base.saturating_add(1)
+    pub fn next(&self) -> u64 {
+        if self.is_empty() { self.base } else { self.base.saturating_add(1) }
     }
 
     /// How many records change, not counting the version record.
@@ -143,7 +149,7 @@ impl ChangeSet {
 
     /// The value [`iter`](ChangeSet::iter) yields for the version record, for a store that keeps it elsewhere.
     #[must_use]
-    pub const fn version_record(&self) -> [u8; 8] {
+    pub fn version_record(&self) -> [u8; 8] {
         self.next().to_be_bytes()
     }
 
@@ -220,11 +226,14 @@ mod tests {
 
     #[test]
     fn the_version_record_is_among_the_changes() {
-        let changes = ChangeSet::new(3);
-        assert!(changes.is_empty());
-        assert_eq!((changes.base(), changes.next()), (3, 4));
-        let written: Vec<_> = changes.iter().collect();
-        assert_eq!(written, [(&RecordKey::VERSION, Some(&changes.version_record()[..]))]);
+        let mut changes = ChangeSet::new(3);
+        for next in [3, 4] {
+            assert_eq!((changes.is_empty(), changes.base(), changes.next()), (next == 3, 3, next));
+            let written: Vec<_> = changes.iter().take(1).collect();
+            assert_eq!(written, [(&RecordKey::VERSION, Some(&changes.version_record()[..]))]);
+            assert_eq!(changes.version_record(), next.to_be_bytes());
+            changes.delete(key(1));
+        }
     }
 
     #[test]

@@ -58,7 +58,8 @@ fn writes_and_reads(store: &mut impl Store) -> Result<(), Finding> {
     holds(store, &name(3), Some(b""), "an empty value is not an absent one")?;
 
     let empty = next(store)?;
-    store.apply(&empty).or_broken("an empty set applies and moves the version on")
+    store.apply(&empty).or_broken("an empty set applies")?;
+    rule(next(store)?.base() == empty.base(), "an empty set leaves the version as it is")
 }
 
 fn refuses_other_versions(store: &mut impl Store) -> Result<(), Finding> {

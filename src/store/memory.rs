@@ -74,10 +74,12 @@ mod tests {
     fn a_snapshot_does_not_follow() {
         let mut store = MemoryStore::new();
         let before = store.snapshot();
-        store.apply(&ChangeSet::new(0)).unwrap();
+        let mut changes = ChangeSet::new(0);
+        changes.put(RecordKey::of(9, &[]), vec![1]);
+        store.apply(&changes).unwrap();
         assert!(before.is_empty());
-        assert_eq!(store.len(), 1);
+        assert_eq!(store.len(), 2);
         assert_eq!(store.iter().next(), Some((&RecordKey::VERSION, &1_u64.to_be_bytes()[..])));
-        assert_eq!(format!("{store:?}"), "MemoryStore { len: 1, .. }");
+        assert_eq!(format!("{store:?}"), "MemoryStore { len: 2, .. }");
     }
 }

@@ -3,7 +3,9 @@
 //! Nothing here is for production: the app's root key lives in memory, and the hub keeps nothing.
 
 mod app;
+mod faulty;
 mod hub;
 
 pub use app::App;
+pub use faulty::{Fault, FaultyStore};
 pub use hub::{Faults, LocalHub, Seen, SeenKind};

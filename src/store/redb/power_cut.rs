@@ -93,7 +93,7 @@ fn name(n: u8) -> RecordKey {
 /// Every record is to be filled with the number of the version.
 fn fill(store: &RedbStore) -> ChangeSet {
     let mut changes = ChangeSet::on(store).unwrap();
-    let version = u8::try_from(changes.next()).unwrap();
+    let version = u8::try_from(changes.base() + 1).unwrap();
     (0..RECORDS).for_each(|n| changes.put(name(n), vec![version; 300]));
     changes
 }
