@@ -91,6 +91,8 @@ mod ids;
 mod labels;
 mod padding;
 mod secret;
+#[cfg(test)]
+mod vectors;
 mod wire;
 
 pub use client::{Change, Client};

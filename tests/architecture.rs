@@ -43,7 +43,8 @@ fn imports_go_one_way() {
     let mut arrows = 0;
     for file in rust_files(&src) {
         let room = room_of(&src, &file);
-        if room == "lib" {
+        // The known answers are a test that looks into every room.
+        if room == "lib" || room == "vectors" {
             continue;
         }
         let allowed = allowed.get(room.as_str()).unwrap_or_else(|| panic!("{room} is not in the table: add it"));

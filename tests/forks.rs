@@ -66,14 +66,15 @@ fn a_message_of_one_branch_shown_in_the_other_is_a_suspicion() {
 }
 
 #[test]
-fn a_commit_on_another_history_is_proof_enough_to_stop() {
+fn a_commit_on_another_history_is_a_suspicion_and_stops_nobody() {
     let ([_, mut dora, _, mut carl], group) = forked();
-    // Dora and Carl have the same leaves in both branches, so Carl opens Dora's commit, and it names another parent.
+    // Dora and Carl have the same leaves in both branches, so Carl opens Dora's commit, and it names another parent. Any
+    // member could make such a commit up, and would stop the whole group by it.
     dora.client.change(&group, Change::Heal).unwrap();
     let post = dora.outbox().remove(0);
     show(&post, &mut carl);
-    assert_eq!(carl.news()[..2], [EventKind::ForkSuspected, EventKind::Excluded]);
-    assert_eq!(carl.status(&group), Status::Excluded);
+    assert!(carl.news().contains(&EventKind::ForkSuspected));
+    assert_eq!(carl.status(&group), Status::Active);
 }
 
 #[test]

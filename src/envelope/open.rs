@@ -72,6 +72,12 @@ impl UnverifiedEnvelope {
         self.content.payload()
     }
 
+    /// The seed, for the known answers.
+    #[cfg(test)]
+    pub(crate) const fn seed(&self) -> &Secret<{ mkem::SEED }> {
+        &self.seed
+    }
+
     /// Verifies the signature under the sender's key; `Unauthentic` if it does not.
     pub fn verify(self, key: &VerifyKey) -> Result<OpenedEnvelope> {
         let Self { header, seed, content } = self;

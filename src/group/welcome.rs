@@ -158,6 +158,9 @@ impl Group {
         let signed_by = claimed.1.clone().verify(apps, Some(time))?;
         let opened = opened.verify(signed_by.signature_key())?;
         let state = unverified.verify(&BTreeSet::from([own, inviter]))?;
+        if *invitation.encode(&state) != opened.payload() {
+            return Err(Error::malformed("not the one deterministic encoding of a welcome"));
+        }
         let bound = invitation.is_bound(&state, inviter, (own, package));
         if !bound || opened.header().public() != state.group.encode() || opened.header().suite() != state.suite {
             return Err(Error::unauthentic());

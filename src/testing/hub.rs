@@ -116,10 +116,11 @@ impl LocalHub {
         let id = post.id();
         if let PostBody::Create { leaf, .. } = &post.body {
             let log = self.groups.entry(post.group).or_default();
-            if log.entries.is_empty() {
+            if log.mailboxes.is_empty() {
                 log.mailboxes.insert(*leaf, (1, None));
+                log.accepted.insert(id, 0);
             }
-            return PostReply::Accepted;
+            return if log.accepted.contains_key(&id) { PostReply::Accepted } else { PostReply::Refused };
         }
         let Some(log) = self.groups.get_mut(&post.group) else { return PostReply::Refused };
         if log.accepted.contains_key(&id) {
