@@ -66,11 +66,14 @@ fn garbage_of_every_kind_is_void_and_the_group_goes_on() {
         // Whoever writes behind it is heard.
         maria.say(&group, &format!("after {i}"));
         world.quiet(&mut [&mut maria, &mut bob]);
-        assert_eq!(bob.heard().len(), i + 1);
-        // And knows it, once another is heard in the same epoch.
+        assert_eq!(bob.heard().len(), 2 * i + 1);
+        // And knows that it counts, once another is heard who has seen the garbage, too.
         bob.say(&group, "I heard you");
         world.quiet(&mut [&mut bob, &mut maria]);
         assert_eq!(maria.heard().len(), i + 1);
+        maria.say(&group, "and I you");
+        world.quiet(&mut [&mut maria, &mut bob]);
+        assert_eq!(bob.heard().len(), 2 * i + 2);
         agree(&group, &mut [&mut maria, &mut bob]);
     }
     bob.client.change(&group, Change::Heal).unwrap();
