@@ -11,7 +11,7 @@ use crate::wire::{Reader, Wire, Writer};
 /// A leaf that comes in the place of a known one of the same device.
 ///
 /// It carries a device identity only if that is another than the known leaf's: a credential and a device certificate
-/// are half a kilobyte that every reader of every commit holds already (`docs/protocol.md`, section 3.4).
+/// are almost half a kilobyte that every reader of every commit holds already (`docs/protocol.md`, section 3.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RefreshedLeaf {
     statement: Statement<Terms>,
