@@ -121,7 +121,7 @@ impl Leaf {
         self.hash
     }
 
-    /// The signed leaf, as it was received.
+    /// The whole leaf: body and signature as they were received, and the device identity.
     #[must_use]
     pub const fn encoded(&self) -> &[u8] {
         &self.encoded
