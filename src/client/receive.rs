@@ -44,21 +44,28 @@ enum Sort<'a> {
 impl Draft<'_> {
     /// See [`Client::receive`](super::Client::receive).
     pub fn receive(&mut self, entries: &[LogEntry]) -> Result<Summary> {
-        let mut by_group: BTreeMap<GroupId, BTreeMap<u64, &LogEntry>> = BTreeMap::new();
+        let mut by_group: BTreeMap<GroupId, (Vec<&LogEntry>, BTreeMap<u64, &LogEntry>)> = BTreeMap::new();
         let mut summary = Summary::default();
         for entry in entries {
-            if by_group.entry(entry.group).or_default().insert(entry.seq, entry).is_some() {
+            let (welcomes, log) = by_group.entry(entry.group).or_default();
+            if matches!(entry.body, EntryBody::Welcome { .. }) {
+                welcomes.push(entry);
+            } else if log.insert(entry.seq, entry).is_some() {
                 summary.duplicates = summary.duplicates.saturating_add(1);
             }
         }
-        for (group, entries) in by_group {
-            let mut rest: Vec<&LogEntry> = entries.into_values().collect();
-            // A welcome comes before anything else of its group can be read.
-            for entry in rest.clone() {
-                if matches!(entry.body, EntryBody::Welcome { .. })
-                    && self.welcome(entry).inspect_err(|_| self.failed = true)?
-                {
+        for (group, (mut welcomes, log)) in by_group {
+            let mut rest: Vec<&LogEntry> = log.into_values().collect();
+            welcomes.sort_by_key(|entry| entry.seq);
+            // A welcome comes before anything else of its group can be read. It comes through a directory and not through
+            // the group's log, so one that lets nobody in, perhaps of another group with the same id, moves nothing.
+            for entry in welcomes {
+                if self.welcome(entry).inspect_err(|_| self.failed = true)? {
                     rest.retain(|other| other.seq > entry.seq);
+                } else if self.is_past(entry)? {
+                    summary.duplicates = summary.duplicates.saturating_add(1);
+                } else {
+                    summary.deferred = summary.deferred.saturating_add(1);
                 }
             }
             if self.memory.groups.contains(&group) {
@@ -68,6 +75,12 @@ impl Draft<'_> {
             }
         }
         Ok(summary)
+    }
+
+    /// Whether an entry's place in its group's log was read already.
+    fn is_past(&mut self, entry: &LogEntry) -> Result<bool> {
+        let held = self.memory.groups.contains(&entry.group);
+        Ok(held && entry.seq < self.memory.session(self.store, entry.group)?.cursor.next)
     }
 
     fn receive_in(&mut self, session: &mut Session, entries: &[&LogEntry], summary: &mut Summary) -> Result<()> {
@@ -100,11 +113,7 @@ impl Draft<'_> {
                     void += u32::from(!self.commit_entry(session, entry.seq, (header, stanza.as_deref(), body))?);
                 }
                 EntryBody::Request(request) => void += u32::from(!self.request(session, entry.seq, request.as_ref())),
-                // A commit that the hub shows to us as if it added us: what it is for the others we cannot tell.
-                EntryBody::Welcome { commit_header, commit_body, .. } => {
-                    void += u32::from(!self.commit_entry(session, entry.seq, (commit_header, None, commit_body))?);
-                }
-                EntryBody::Message(_) => {}
+                EntryBody::Welcome { .. } | EntryBody::Message(_) => {}
             }
             session.cursor.next = entry.seq.saturating_add(1);
             rest = after;

@@ -323,7 +323,7 @@ fn a_removed_member_with_a_stanza_all_the_same_learns_that_it_is_out() {
     let mut rng = rand::rng();
     let now = crate::Timestamp::now();
     let caps = Capabilities::default();
-    let mut make = |name: &str| {
+    let make = |name: &str| {
         let identity = crate::identity::IdentityKey::generate(&mut rand::rng());
         let key = crate::SigningKey::generate(&mut rand::rng());
         (app.certify(name, &identity, (crate::DeviceId::generate(&mut rand::rng()), 0), &key).unwrap(), key)
