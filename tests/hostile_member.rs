@@ -159,6 +159,7 @@ fn a_member_that_lies_about_what_it_has_seen_does_not_hide_that_the_others_have_
     world.sync(&mut bob);
     assert_eq!((bob.heard().len(), bob.status(&group)), (1, Status::Active));
     maria.say(&group, "we have gone on");
+    maria.say(&group, "do you hear?");
     world.sync(&mut maria);
     world.sync(&mut bob);
     assert_eq!(bob.status(&group), Status::Excluded);

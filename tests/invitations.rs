@@ -87,6 +87,7 @@ fn who_declines_is_taken_out_and_sees_nothing() {
     assert_eq!((bob.heard(), bob.status(&group)), (vec![], Status::Removed));
     assert_eq!(bob.news(), [EventKind::Removed]);
     // Declining bars nobody.
+    bob.client.forget(&group).unwrap();
     world.bring_in(group, &mut maria, &mut [&mut bob]);
     world.quiet(&mut [&mut maria, &mut bob]);
     agree(&group, &mut [&mut maria, &mut bob]);

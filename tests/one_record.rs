@@ -98,7 +98,6 @@ fn a_message_costs_the_same_in_a_group_of_any_size() {
     for costs in firsts {
         assert!(costs[3].bytes < 2048, "{costs:?}");
     }
-    assert!(firsts[2][3].bytes.abs_diff(firsts[1][3].bytes) <= 16, "{firsts:?}");
 
     let [small, medium, large] = [two.message(), hundred.message(), many.message()];
     assert_eq!((small, medium), (medium, large));

@@ -24,7 +24,6 @@ fn a_removal_covers_all_devices_of_the_user() {
     for device in [&mut phone, &mut laptop] {
         assert_eq!(device.news().last(), Some(&EventKind::Removed));
         assert_eq!(device.status(&group), Status::Removed);
-        assert_eq!(device.client.send(&group, b"wait").unwrap_err().kind(), ErrorKind::NotMember);
         device.client.forget(&group).unwrap();
         assert!(device.client.groups().unwrap().is_empty());
     }
@@ -128,6 +127,10 @@ fn the_removed_come_back_only_by_an_admins_own_act() {
     bob.news();
     maria.client.change(&group, Change::Add(vec![fresh])).unwrap();
     world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
+    // While he holds the old state, a group of that id, whoever made it, does not take its place.
+    assert_eq!((bob.news(), bob.status(&group)), (vec![], Status::Removed));
+    bob.client.forget(&group).unwrap();
+    world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
     // It is an invitation like any other.
     assert!(matches!(bob.news()[..], [EventKind::Invitation { .. }]));
     assert_eq!(bob.status(&group), Status::Invited);
@@ -150,6 +153,7 @@ fn what_was_queued_before_a_removal_is_not_sent_after_a_new_invitation_is_declin
     world.quiet(&mut [&mut bob, &mut maria]);
     let package = bob.package();
     maria.client.change(&group, Change::Add(vec![package])).unwrap();
+    bob.client.forget(&group).unwrap();
     world.quiet(&mut [&mut maria, &mut bob]);
     bob.client.answer(&group, Answer::Decline).unwrap();
     world.quiet(&mut [&mut bob, &mut maria]);

@@ -5,7 +5,7 @@ use super::session::{Doubt, Pending, Row, Session, Status};
 use super::stage::Draft;
 use crate::envelope::{EnvelopeFor, Header};
 use crate::error::{ErrorKind, Result};
-use crate::group::{CommitHeader, Effect, Rejected, Role, Transition, entry_hash};
+use crate::group::{CommitHeader, Rejected, Role, Transition, entry_hash};
 use crate::limits;
 use crate::log::PostBody;
 use crate::wire::Wire;
@@ -34,7 +34,7 @@ impl Draft<'_> {
             return Ok(false);
         }
         if clear.epoch > state.epoch {
-            self.doubt(session, seq, Doubt::Excluded);
+            self.later_epoch(session, seq);
             return Ok(false);
         }
         let own = session.pending.take_if(|pending| pending.entry == entry_hash(header, body));
@@ -65,10 +65,8 @@ impl Draft<'_> {
             }
             Err(Rejected::Unopened(_)) => self.doubt(session, seq, Doubt::Unopened),
             Err(Rejected::Invalid(_)) => {}
-            Err(Rejected::OtherHistory) => {
-                self.emit(session.id(), seq, EventKind::ForkSuspected);
-                self.doubt(session, seq, Doubt::Unopened);
-            }
+            // One member says so, and nobody who shares our history can take it for valid.
+            Err(Rejected::OtherHistory) => self.emit(session.id(), seq, EventKind::ForkSuspected),
             Err(Rejected::Removed) => {
                 self.emit(session.id(), seq, EventKind::Removed);
                 session.stop(Status::Removed, &mut self.changes);
@@ -94,6 +92,12 @@ impl Draft<'_> {
             Doubt::Removed => self.emit(session.id(), seq, EventKind::Removed),
             Doubt::None | Doubt::Unopened => {}
         }
+    }
+
+    /// Something claims to be from a later epoch. Once may be a flipped bit.
+    pub(super) fn later_epoch(&mut self, session: &mut Session, seq: u64) {
+        let doubt = if session.cursor.doubt == Doubt::None { Doubt::Unopened } else { Doubt::Excluded };
+        self.doubt(session, seq, doubt);
     }
 
     /// Another member of this epoch has seen the same log as we have, and is still here.
@@ -126,11 +130,10 @@ impl Draft<'_> {
         }
         session.set_pending(None, &mut self.changes);
         session.advance((group, chains), all_again, &mut self.changes);
+        session.trust();
         self.report_skew(session, seq);
         self.check_changed_pins(session, seq, &effects)?;
-        if effects.iter().any(|effect| matches!(effect, Effect::Left(_) | Effect::DeviceRemoved(..))) {
-            drop_taken_out(session, &mut self.changes);
-        }
+        drop_done(session, &mut self.changes);
         if session.status == Status::Active {
             self.emit(session.id(), seq, EventKind::Changed { by: author, effects, intent });
         }
@@ -159,7 +162,7 @@ impl Draft<'_> {
         }
         session.status = Status::Active;
         session.save_group(&mut self.changes);
-        let leaves: Vec<u64> = session.leaves().collect();
+        let leaves: Vec<u64> = session.own_signs().collect();
         for number in leaves {
             session.drop_row(number, &mut self.changes);
         }
@@ -175,13 +178,17 @@ impl Draft<'_> {
     }
 }
 
-/// A leave that someone has committed needs no commit of ours.
-fn drop_taken_out(session: &mut Session, changes: &mut crate::store::ChangeSet) {
+/// A leave that someone has committed needs no commit of ours, and in a new epoch nobody waits for a sign of life.
+fn drop_done(session: &mut Session, changes: &mut crate::store::ChangeSet) {
     let leaves = &session.group.state.leaves;
     let done: Vec<u64> = session
         .queue
         .iter()
-        .filter(|(_, row)| matches!(row, Row::TakeOut { leaf, .. } if !leaves.contains_key(leaf)))
+        .filter(|(_, row)| match row {
+            Row::TakeOut { leaf, .. } => !leaves.contains_key(leaf),
+            Row::Answer { .. } => true,
+            _ => false,
+        })
         .map(|(number, _)| *number)
         .collect();
     for number in done {

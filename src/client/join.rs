@@ -185,18 +185,20 @@ impl Draft<'_> {
         self.memory.session(self.store, group)?;
         let Some(mut old) = self.memory.sessions.remove(&group) else { return Ok(()) };
         old.forget(&mut self.changes);
-        let leaves: Vec<u64> = old.leaves().collect();
+        let signs: Vec<u64> = old.own_signs().collect();
         let mut cursor = Cursor::after(seq, seen, self.environment.now());
         // Rows keep their numbers, by which the app knows its intents.
         (cursor.first_row, cursor.next_row) = (old.cursor.next_row, old.cursor.next_row);
         let mut session = self.enter(joined, Status::Active, cursor);
         for (number, row) in old.queue {
             let row = match row {
-                Row::Message { content, id, .. } if !leaves.contains(&number) => {
+                Row::Message { content, id, .. } if !signs.contains(&number) => {
                     Row::Message { content, id, sealed: None, echoed: false }
                 }
                 Row::Change(change) => Row::Change(change),
-                Row::Message { .. } | Row::Create | Row::TakeOut { .. } | Row::Request(_) => continue,
+                Row::Message { .. } | Row::Create | Row::TakeOut { .. } | Row::Request(_) | Row::Answer { .. } => {
+                    continue;
+                }
             };
             session.restore_row(number, row, &mut self.changes);
         }

@@ -16,8 +16,8 @@ use crate::log::{EntryBody, LogEntry};
 use crate::ratchet::{Frame, OwnFrame, Received as Decrypted};
 use crate::wire::Wire;
 
-/// Seconds within which the members take turns to commit another's leave.
-const LEAVE_DELAY: u64 = 30;
+/// Seconds within which the members take turns at what only one must do.
+const TURN: u64 = 30;
 
 /// What became of a batch of log entries, besides its events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,22 +48,24 @@ impl Draft<'_> {
         let mut summary = Summary::default();
         for entry in entries {
             let (welcomes, log) = by_group.entry(entry.group).or_default();
-            if matches!(entry.body, EntryBody::Welcome { .. }) {
-                welcomes.push(entry);
-            } else if log.insert(entry.seq, entry).is_some() {
-                summary.duplicates = summary.duplicates.saturating_add(1);
+            match &entry.body {
+                EntryBody::Welcome { package, .. } if self.memory.packages.contains_key(package) => {
+                    welcomes.push(entry)
+                }
+                _ if log.insert(entry.seq, entry).is_some() => {
+                    summary.duplicates = summary.duplicates.saturating_add(1);
+                }
+                _ => {}
             }
         }
         for (group, (mut welcomes, log)) in by_group {
             let mut rest: Vec<&LogEntry> = log.into_values().collect();
             welcomes.sort_by_key(|entry| entry.seq);
-            // A welcome comes before anything else of its group can be read. It comes through a directory and not through
-            // the group's log, so one that lets nobody in, perhaps of another group with the same id, moves nothing.
+            // A welcome comes before anything else of its group can be read. One for a package of ours comes by that and
+            // not as part of the log we read: perhaps of another group with this id, it takes no entry's place there.
             for entry in welcomes {
                 if self.welcome(entry).inspect_err(|_| self.failed = true)? {
                     rest.retain(|other| other.seq > entry.seq);
-                } else if self.is_past(entry)? {
-                    summary.duplicates = summary.duplicates.saturating_add(1);
                 } else {
                     summary.deferred = summary.deferred.saturating_add(1);
                 }
@@ -75,12 +77,6 @@ impl Draft<'_> {
             }
         }
         Ok(summary)
-    }
-
-    /// Whether an entry's place in its group's log was read already.
-    fn is_past(&mut self, entry: &LogEntry) -> Result<bool> {
-        let held = self.memory.groups.contains(&entry.group);
-        Ok(held && entry.seq < self.memory.session(self.store, entry.group)?.cursor.next)
     }
 
     fn receive_in(&mut self, session: &mut Session, entries: &[&LogEntry], summary: &mut Summary) -> Result<()> {
@@ -113,7 +109,11 @@ impl Draft<'_> {
                     void += u32::from(!self.commit_entry(session, entry.seq, (header, stanza.as_deref(), body))?);
                 }
                 EntryBody::Request(request) => void += u32::from(!self.request(session, entry.seq, request.as_ref())),
-                EntryBody::Welcome { .. } | EntryBody::Message(_) => {}
+                // A commit that the hub shows to us as if it added us: what it is for the others we cannot tell.
+                EntryBody::Welcome { commit_header, commit_body, .. } => {
+                    void += u32::from(!self.commit_entry(session, entry.seq, (commit_header, None, commit_body))?);
+                }
+                EntryBody::Message(_) => {}
             }
             session.cursor.next = entry.seq.saturating_add(1);
             rest = after;
@@ -154,7 +154,7 @@ impl Draft<'_> {
                     false
                 }
                 Sort::Ahead => {
-                    self.doubt(session, seq, Doubt::Excluded);
+                    self.later_epoch(session, seq);
                     false
                 }
                 Sort::Void => false,
@@ -190,6 +190,7 @@ impl Draft<'_> {
         if session.cursor.doubt != Doubt::None && session.cursor.seen.starts_with(&seen) {
             self.settle(session, seq);
         }
+        self.drop_answers(session, message.leaf);
         let state = &session.group.state;
         let Ok((leaf, user)) = state.member(message.leaf) else { return false };
         let Ok(content) = MessageContent::decode(bytes) else { return false };
@@ -204,7 +205,30 @@ impl Draft<'_> {
                 true
             }
             Said::Leave(scope, signature) => self.take_up_leave(session, message.leaf, (scope, signature)),
+            Said::Here { asks } => {
+                if asks {
+                    let not_before = self.environment.now().after(self.turn());
+                    session.push_row(Row::Answer { to: message.leaf, not_before }, &mut self.changes);
+                }
+                true
+            }
         }
+    }
+
+    /// Someone else has spoken, so whoever asked has its answer.
+    fn drop_answers(&mut self, session: &mut Session, speaker: LeafIndex) {
+        let given = |row: &Row| matches!(row, Row::Answer { to, .. } if *to != speaker);
+        let done: Vec<u64> = session.queue.iter().filter(|(_, row)| given(row)).map(|(number, _)| *number).collect();
+        for number in done {
+            session.drop_row(number, &mut self.changes);
+        }
+    }
+
+    /// How long to wait, at random, for another member to do what only one must.
+    fn turn(&mut self) -> u64 {
+        let mut byte = [0];
+        self.environment.rng().fill_bytes(&mut byte);
+        u64::from(byte[0]) % TURN
     }
 
     /// Another member wants out: whoever holds the wish longest commits it.
@@ -221,10 +245,7 @@ impl Draft<'_> {
         let own_user = session.group.own_leaf().is_ok_and(|own| own.user() == leaving.user());
         let queued = session.queue.values().any(|row| matches!(row, Row::TakeOut { leaf: l, .. } if *l == leaf));
         if session.status == Status::Active && !own_user && !queued {
-            let mut byte = [0];
-            self.environment.rng().fill_bytes(&mut byte);
-            let delay = u64::from(byte[0]) % LEAVE_DELAY;
-            let not_before = self.environment.now().after(delay);
+            let not_before = self.environment.now().after(self.turn());
             session.push_row(Row::TakeOut { leaf, scope, signature, not_before }, &mut self.changes);
         }
         true
@@ -260,7 +281,9 @@ impl Draft<'_> {
             if echoed {
                 summary.duplicates = summary.duplicates.saturating_add(1);
             } else {
-                summary.echoes.push(id);
+                if session.queue.get(&number).is_some_and(|row| !row.is_sign()) {
+                    summary.echoes.push(id);
+                }
                 self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
                 self.echo(session, number);
             }
@@ -288,7 +311,8 @@ impl Draft<'_> {
 
     /// A message of ours is in the log. Unless it may be void for the others, it is done.
     fn echo(&mut self, session: &mut Session, number: u64) {
-        if session.cursor.doubt != Doubt::None {
+        let is_here = session.queue.get(&number).is_some_and(Row::is_sign) && session.status != Status::Leaving;
+        if session.cursor.doubt != Doubt::None && !is_here {
             if let Some(Row::Message { echoed, .. }) = session.queue.get_mut(&number) {
                 *echoed = true;
             }

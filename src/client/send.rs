@@ -90,7 +90,12 @@ impl Draft<'_> {
         let package = self.new_package(false)?;
         let signer = self.memory.device.signer();
         let request = session.group.request_to_rejoin(&package, signer)?;
-        let request = session.group.seal_request(&request, signer, self.environment.rng())?;
+        let epoch = session.cursor.trusted;
+        let key = session.requests.get(&epoch).ok_or(Error::new(
+            ErrorKind::Expired,
+            "this device was left behind too long ago to ask by the hub: ask to be removed and added again",
+        ))?;
+        let request = session.group.seal_request(&request, (epoch, key), signer, self.environment.rng())?;
         session.cursor.rejoin = Some(package.id());
         Ok(IntentId(session.push_row(Row::Request(request), &mut self.changes)))
     }
@@ -116,9 +121,11 @@ impl Draft<'_> {
     /// Posts a group's rows in order. A commit is the last: what follows it waits for the new epoch.
     fn drain(&mut self, session: &mut Session, max: usize) -> Result<()> {
         self.heal_if_due(session);
-        let numbers: Vec<u64> = session.queue.keys().copied().collect();
         let mut sealed_any = false;
         let waits = session.behind == Some(session.cursor.last_commit);
+        self.look_for_others(session)?;
+        let numbers: Vec<u64> = session.queue.keys().copied().collect();
+        let (mut held, now) = (false, self.environment.now());
         for number in numbers {
             if self.posts.len() >= max {
                 break;
@@ -134,7 +141,9 @@ impl Draft<'_> {
                     self.post(session, number, body);
                 }
                 _ if !session.status.reads() || waits => {}
-                Row::Message { echoed: true, .. } => {}
+                Row::Message { echoed: true, .. } | Row::Answer { .. } => {}
+                // What was said after a change is for those whom the change leaves.
+                Row::Message { .. } if held && !row.is_sign() => {}
                 Row::Message { .. } => {
                     sealed_any |= self.seal(session, number)?;
                     if let Some(Row::Message { sealed: Some(Sealed { frame, .. }), .. }) = session.queue.get(&number) {
@@ -143,7 +152,9 @@ impl Draft<'_> {
                 }
                 // A commit of ours would renew the leaf whose leave is on its way.
                 Row::TakeOut { .. } if session.status != Status::Active => {}
-                Row::TakeOut { not_before, .. } if *not_before > self.environment.now() => {}
+                Row::TakeOut { not_before, .. } if *not_before > now => {}
+                Row::TakeOut { .. } if session.holds_commits(now) => {}
+                Row::Change(_) if session.holds_commits(now) => held = true,
                 Row::Change(_) | Row::TakeOut { .. } => {
                     if self.commit(session, number)? {
                         break;
@@ -153,6 +164,28 @@ impl Draft<'_> {
         }
         if sealed_any {
             session.save_sending(&mut self.changes);
+        }
+        Ok(())
+    }
+
+    /// Asks for a sign of the others if a commit waits for one, and gives one that was asked for.
+    fn look_for_others(&mut self, session: &mut Session) -> Result<()> {
+        if !session.status.reads() {
+            return Ok(());
+        }
+        let now = self.environment.now();
+        let due = |row: &Row| matches!(row, Row::Answer { not_before, .. } if *not_before <= now);
+        let answers: Vec<u64> = session.queue.iter().filter(|(_, row)| due(row)).map(|(number, _)| *number).collect();
+        for number in &answers {
+            session.drop_row(*number, &mut self.changes);
+        }
+        if !answers.is_empty() {
+            self.queue_message(session, Said::Here { asks: false })?;
+        }
+        let waits = session.queue.values().any(|row| matches!(row, Row::Change(_) | Row::TakeOut { .. }));
+        if waits && session.holds_commits(now) && session.asked.is_none() {
+            session.asked = Some(now);
+            self.queue_message(session, Said::Here { asks: true })?;
         }
         Ok(())
     }
@@ -287,7 +320,7 @@ impl Draft<'_> {
             Row::Create | Row::Change(_) | Row::Request(_) => {
                 self.emit(session.id(), seq, EventKind::IntentDropped { intent: IntentId(number), why });
             }
-            Row::TakeOut { .. } => {}
+            Row::TakeOut { .. } | Row::Answer { .. } => {}
         }
     }
 }

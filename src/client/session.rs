@@ -47,6 +47,9 @@ impl Status {
     }
 }
 
+/// Seconds to wait for an answer before a commit of ours goes on without one: every member online has had its turn.
+const ANSWER_TIME: u64 = 60;
+
 /// What signs there are that the others have gone on without us, each weightier than the one before. None of them is
 /// authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,12 +78,22 @@ pub(super) struct Cursor {
     pub(super) seen: Hash,
     /// While there is doubt, what came back may be void for the others, and is kept (section 5.6).
     pub(super) doubt: Doubt,
+    /// The last epoch without doubt, whose request key the others hold.
+    pub(super) trusted: Epoch,
     /// The key package of our open request to be readmitted.
     pub(super) rejoin: Option<LeafHash>,
     /// The row of our leave.
     pub(super) leave: u64,
     /// When this device's own leaf was last renewed.
     pub(super) renewed: Timestamp,
+}
+
+impl Row {
+    /// Whether this is a message that the protocol sends by itself.
+    pub(super) fn is_sign(&self) -> bool {
+        let Self::Message { content, .. } = self else { return false };
+        matches!(MessageContent::decode(content), Ok(MessageContent { said: Said::Leave(..) | Said::Here { .. }, .. }))
+    }
 }
 
 impl Cursor {
@@ -94,6 +107,7 @@ impl Cursor {
             next_row: 1,
             seen,
             doubt: Doubt::None,
+            trusted: Epoch(0),
             rejoin: None,
             leave: 0,
             renewed: now,
@@ -114,6 +128,8 @@ pub(super) enum Row {
     TakeOut { leaf: LeafIndex, scope: LeaveScope, signature: Signature, not_before: Timestamp },
     /// A request to be readmitted.
     Request(Envelope),
+    /// An answer to a member that asks whether others are still in this epoch, unless one is given before.
+    Answer { to: LeafIndex, not_before: Timestamp },
 }
 
 /// A message as encrypted in the present epoch.
@@ -156,6 +172,8 @@ pub(super) struct Session {
     pub(super) accepted: BTreeSet<u64>,
     /// The last commit entry that the hub says there is a newer one than.
     pub(super) behind: Option<u64>,
+    /// When we asked whether the others are still here.
+    pub(super) asked: Option<Timestamp>,
 }
 
 impl Session {
@@ -175,10 +193,12 @@ impl Session {
             posts: BTreeMap::new(),
             accepted: BTreeSet::new(),
             behind: None,
+            asked: None,
         };
         for (index, leaf) in &session.group.state.leaves {
             changes.put(records::leaf(session.id(), *index), leaf_record(leaf.encoded()));
         }
+        session.trust();
         session.start_chains(chains);
         session.keep_request_key(changes);
         session.save_epoch(changes);
@@ -228,6 +248,7 @@ impl Session {
     /// What we could not open was void for the others, too: what has come back does count.
     pub(super) fn settle(&mut self, changes: &mut ChangeSet) {
         self.cursor.doubt = Doubt::None;
+        self.trust();
         let done: Vec<u64> = self
             .queue
             .iter()
@@ -303,10 +324,11 @@ impl Session {
         let every = self.group.state.policy.heal_after;
         let heal = (every > 0 && may_heal).then(|| self.cursor.renewed.after(every.saturating_add(1)));
         let leaves = self.queue.values().filter_map(|row| match row {
-            Row::TakeOut { not_before, .. } => Some(*not_before),
+            Row::TakeOut { not_before, .. } | Row::Answer { not_before, .. } => Some(*not_before),
             _ => None,
         });
-        leaves.chain(heal).min()
+        let answer = self.asked.map(|asked| asked.after(ANSWER_TIME));
+        leaves.chain(heal).chain(answer).min()
     }
 
     pub(super) fn save_row(&self, number: u64, changes: &mut ChangeSet) {
@@ -324,10 +346,11 @@ impl Session {
     }
 
     pub(super) fn save_cursor(&self, changes: &mut ChangeSet) {
-        let Cursor { next, last_commit, first_row, next_row, seen, doubt, rejoin, leave, renewed } = &self.cursor;
-        let record = records::encode(9, |w| {
+        let Cursor { next, last_commit, first_row, next_row, seen, doubt, trusted, rejoin, leave, renewed } =
+            &self.cursor;
+        let record = records::encode(10, |w| {
             w.uint(*next).uint(*last_commit).uint(*first_row).uint(*next_row).bytes(seen);
-            w.uint(doubt_number(*doubt)).option(rejoin.as_ref()).uint(*leave).item(renewed);
+            w.uint(doubt_number(*doubt)).item(trusted).option(rejoin.as_ref()).uint(*leave).item(renewed);
         });
         changes.put(records::cursor(self.id()), record);
     }
@@ -409,15 +432,24 @@ impl Session {
         changes.put(records::requests(self.id()), record);
     }
 
-    /// The rows of our own leave that is not through yet.
-    pub(super) fn leaves(&self) -> impl Iterator<Item = u64> {
-        let is_leave = |row: &Row| match row {
-            Row::Message { content, .. } => {
-                matches!(MessageContent::decode(content), Ok(MessageContent { said: Said::Leave(..), .. }))
-            }
-            _ => false,
-        };
-        self.queue.iter().filter(move |(_, row)| is_leave(row)).map(|(number, _)| *number)
+    /// The rows of messages that the protocol sends by itself: our own leave, and signs of life.
+    pub(super) fn own_signs(&self) -> impl Iterator<Item = u64> {
+        self.queue.iter().filter(|(_, row)| row.is_sign()).map(|(number, _)| *number)
+    }
+
+    /// Whether a commit of ours must wait: while it is not clear that the others are still here, it could lead us away
+    /// from them. Whoever has asked and got no answer in time goes on, so that nobody is held by what anyone can post.
+    pub(super) fn holds_commits(&self, now: Timestamp) -> bool {
+        let doubtful = self.cursor.doubt != Doubt::None && self.group.state.leaves.len() > 1;
+        doubtful && self.pending.is_none() && self.asked.is_none_or(|asked| now < asked.after(ANSWER_TIME))
+    }
+
+    /// Remembers this epoch as one that others have come to as well.
+    pub(super) fn trust(&mut self) {
+        if self.cursor.doubt == Doubt::None {
+            self.cursor.trusted = self.group.state.epoch;
+            self.asked = None;
+        }
     }
 
     /// Where this device stands, by all signs.
@@ -482,7 +514,7 @@ impl Session {
 pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8>>>) -> Result<Session> {
     let need = |key| load(key)?.ok_or(Error::damaged("a record of a group is missing: restore the store"));
     let (status, group) = load_group(id, &need)?;
-    let cursor = records::decode(&need(records::cursor(id))?, 9, |r| {
+    let cursor = records::decode(&need(records::cursor(id))?, 10, |r| {
         Ok(Cursor {
             next: r.u64()?,
             last_commit: r.u64()?,
@@ -490,6 +522,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
             next_row: r.u64()?,
             seen: r.fixed()?,
             doubt: doubt_of(r.u64()?)?,
+            trusted: r.item()?,
             rejoin: r.option()?,
             leave: r.u64()?,
             renewed: r.item()?,
@@ -528,6 +561,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
         posts: BTreeMap::new(),
         accepted: BTreeSet::new(),
         behind: None,
+        asked: None,
     };
     load_chains(&mut session, load)?;
     Ok(session)
@@ -658,6 +692,7 @@ fn row_record(row: &Row) -> Vec<u8> {
                 w.array(5).uint(3).item(leaf).item(scope).item(signature).item(not_before)
             }
             Row::Request(request) => w.array(2).uint(4).item(request),
+            Row::Answer { to, not_before } => w.array(3).uint(5).item(to).item(not_before),
         };
     })
 }
@@ -680,6 +715,7 @@ fn read_row(r: &mut Reader<'_>) -> Result<Row> {
         (2, 2) => Row::Change(r.item()?),
         (5, 3) => Row::TakeOut { leaf: r.item()?, scope: r.item()?, signature: r.item()?, not_before: r.item()? },
         (2, 4) => Row::Request(r.item()?),
+        (3, 5) => Row::Answer { to: r.item()?, not_before: r.item()? },
         _ => return Err(Error::damaged("not a row of the queue")),
     })
 }

@@ -26,6 +26,8 @@ pub(crate) enum Said {
     App(Vec<u8>),
     /// The sender leaves; the signature is what a commit needs to take it out.
     Leave(LeaveScope, Signature),
+    /// The sender is still in this epoch, and asks whether others are, or answers that.
+    Here { asks: bool },
 }
 
 impl MessageContent {
@@ -72,6 +74,7 @@ impl Wire for MessageContent {
         match &self.said {
             Said::App(bytes) => w.uint(0).bytes(bytes),
             Said::Leave(scope, signature) => w.uint(1).array(2).item(scope).item(signature),
+            Said::Here { asks } => w.uint(2).bool(*asks),
         };
     }
 
@@ -84,6 +87,7 @@ impl Wire for MessageContent {
                 r.array(2)?;
                 Said::Leave(r.item()?, r.item()?)
             }
+            2 => Said::Here { asks: r.bool()? },
             _ => return Err(Error::new(ErrorKind::Unsupported, "a kind of message this version does not know")),
         };
         Ok(Self { nonce, said })

@@ -98,18 +98,20 @@ impl Group {
         Ok(RejoinRequest { group: self.state.group, leaf: self.own, package, consent })
     }
 
-    /// Seals a request to whoever was a member in this epoch, under a key that all of them derived.
+    /// Seals a request to whoever was a member in `epoch`, under that epoch's [request key](Self::request_key), which all
+    /// of them derived.
     ///
     /// Fails as the signer fails.
     pub fn seal_request(
         &self,
         request: &RejoinRequest,
+        (epoch, key): (Epoch, &Secret<32>),
         signer: &dyn Signer,
         rng: &mut dyn rand::CryptoRng,
     ) -> Result<Envelope> {
-        let address = Address { group: self.state.group, epoch: self.state.epoch };
-        let id = self.state.epoch.encode();
-        let key = SealSecret::from_secret(Secret::copy_from(self.secrets.request.expose()));
+        let address = Address { group: self.state.group, epoch };
+        let id = epoch.encode();
+        let key = SealSecret::from_secret(Secret::copy_from(key.expose()));
         let draft = Draft::new(EnvelopeType::Request, self.state.suite, address.encode(), rng)?;
         let signed = draft.sign(Vec::new(), Some(vec![id.clone()]), &request.encode(), signer)?;
         signed.seal(&[Recipient::X25519 { id, key: key.public() }], &[])
