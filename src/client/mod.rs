@@ -214,11 +214,13 @@ impl Client {
     /// When to drain the outbox next even if nothing else happens: another member's leave that this device may have to
     /// commit, or a healing that the policy asks for.
     pub fn wake_at(&mut self) -> Result<Option<Timestamp>> {
-        let mut earliest = None;
+        let (mut earliest, now) = (None, self.environment.now());
         for group in self.groups()? {
             self.memory()?;
             let Some(memory) = &mut self.memory else { return Err(closed()) };
-            let due = memory.session(self.store.as_ref(), group)?.wake_at();
+            memory.session(self.store.as_ref(), group)?;
+            let Some(session) = memory.sessions.get(&group) else { continue };
+            let due = session.wake_at(memory.device.may_commit(session.group.state(), now));
             earliest = [earliest, due].into_iter().flatten().min();
         }
         Ok(earliest)

@@ -316,13 +316,13 @@ impl Session {
         self.cursor.first_row = self.queue.keys().next().copied().unwrap_or(self.cursor.next_row);
     }
 
-    /// When something falls due by itself.
-    pub(super) fn wake_at(&self) -> Option<Timestamp> {
+    /// When something falls due by itself; healing only if it is possible at all.
+    pub(super) fn wake_at(&self, may_heal: bool) -> Option<Timestamp> {
         if self.status != Status::Active {
             return None;
         }
         let every = self.group.state.policy.heal_after;
-        let heal = (every > 0).then(|| self.cursor.renewed.after(every.saturating_add(1)));
+        let heal = (every > 0 && may_heal).then(|| self.cursor.renewed.after(every.saturating_add(1)));
         let leaves = self.queue.values().filter_map(|row| match row {
             Row::TakeOut { not_before, .. } | Row::Answer { not_before, .. } => Some(*not_before),
             _ => None,
