@@ -11,11 +11,14 @@ mod event;
 mod join;
 mod memory;
 mod pins;
+mod queue;
 mod receive;
 mod records;
 mod send;
 mod session;
 mod stage;
+mod standing;
+mod stored;
 
 use core::fmt;
 
@@ -24,8 +27,8 @@ pub use device::{DeviceKeys, Environment, System};
 pub use event::{Event, EventId, EventKind, IntentId};
 pub use join::Answer;
 pub use receive::Summary;
-pub use session::Status;
 pub use stage::{Draft, Saved, Staged};
+pub use standing::Status;
 
 use crate::crypto::sign::{Signer, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
@@ -143,7 +146,7 @@ impl Client {
     /// Erases every key package that is not used yet and makes `count` new ones to publish in their place: after the
     /// store may have been copied, since a thief could use the old ones to enter new groups in this device's name.
     ///
-    /// Invitations by an old package can no longer be opened.
+    /// Invitations by an old package can no longer be opened; only that of an open request to be readmitted is kept.
     pub fn replace_key_packages(&mut self, count: u16) -> Result<Vec<KeyPackage>> {
         self.run(|draft| draft.replace_key_packages(count)).map(|saved| saved.value)
     }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
+use super::queue::Row;
 use super::records;
-use super::session::{Doubt, Row, Session, Status};
+use super::session::Session;
 use super::stage::Draft;
+use super::standing::{Doubt, Status};
 use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::envelope::EnvelopeFor;

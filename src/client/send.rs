@@ -2,8 +2,10 @@
 
 use super::change::Change;
 use super::event::{EventKind, IntentId};
-use super::session::{Doubt, Pending, Row, Sealed, Session, Status};
+use super::queue::{Pending, Row, Sealed};
+use super::session::Session;
 use super::stage::Draft;
+use super::standing::{Doubt, Status};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{
     LeaveScope, MessageContent, NewCommit, Occasion, Proposal, Said, entry_hash, leave_input, message_id, seal_message,
