@@ -15,7 +15,7 @@ use crate::wire::{Reader, Wire, Writer, public_encoding};
 /// What a device signs and asks to be given a new leaf for, in the place of its old one.
 ///
 /// It can travel by any channel: nothing in it is secret, and the device's signature holds for this one place and
-/// package. [`Group::request`] seals one to the group's members.
+/// package. [`Group::seal_request`] seals one to the group's members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejoinRequest {
     group: GroupId,
