@@ -77,10 +77,8 @@ impl Options {
     /// None if help is asked for.
     fn parse(args: impl Iterator<Item = OsString>) -> Outcome<Option<Self>> {
         use lexopt::prelude::{Long, Short};
-        let mut options = Self {
-            script: Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/cross_app_group/conversation.txt"),
-            dir: None,
-        };
+        let mut options =
+            Self { script: Path::new(env!("CARGO_MANIFEST_DIR")).join("cross_app_group/conversation.txt"), dir: None };
         let mut args = lexopt::Parser::from_args(args);
         while let Some(arg) = args.next()? {
             match arg {

@@ -1,8 +1,6 @@
 //! The examples do what they say, and say what is wrong with what they are given.
 
-#![cfg(feature = "redb")]
-
-#[path = "../examples/cross_app_group/main.rs"]
+#[path = "../cross_app_group/main.rs"]
 #[allow(dead_code)]
 mod cross_app_group;
 
@@ -177,8 +175,8 @@ fn the_longest_message_goes_through() {
 #[test]
 fn the_readme_shows_the_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let Ok(readme) = fs::read_to_string(root.join("README.md")) else { return };
-    let example = fs::read_to_string(root.join("examples/hello.rs")).unwrap();
+    let Ok(readme) = fs::read_to_string(root.join("../README.md")) else { return };
+    let example = fs::read_to_string(root.join("hello.rs")).unwrap();
     let program = &example[example.find("use ").unwrap()..];
     assert!(readme.contains(&format!("```rust\n{program}```")), "README.md and examples/hello.rs differ");
 }
