@@ -50,6 +50,8 @@ labels! {
     // Hashes
     /// The id of a leaf or key package.
     HASH_LEAF = "hash leaf";
+    /// Who a device is, as bound by its leaf.
+    HASH_DEVICE_IDENTITY = "hash device identity";
     /// The init key of a key package, as bound by its leaf.
     HASH_INIT_KEY = "hash init key";
     /// One proposal.

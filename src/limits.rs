@@ -75,7 +75,13 @@ pub const SUITES: usize = 16;
 /// two keys fit.
 pub const STATEMENT: usize = 512;
 
-/// Bytes of an encoded leaf.
+/// Bytes of what is signed in a leaf: the most capabilities fit.
+pub const LEAF_BODY: usize = 1024;
+
+/// Bytes of the device identity in a leaf: a credential and a device certificate, at their longest.
+pub const DEVICE_IDENTITY: usize = 2 * 1024;
+
+/// Bytes of an encoded leaf: the two above and a signature.
 pub const LEAF: usize = 4 * 1024;
 
 /// Bytes of a group's info.

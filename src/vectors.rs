@@ -58,6 +58,9 @@ fn the_identity_vectors_hold() {
             "app_key_certificate": hex(&credential.app_key_certificate().to_bytes()),
             "credential": hex(&credential.to_bytes()),
             "device_certificate": hex(&ada.identity.certificate().to_bytes()),
+            "device_identity_hash": hex(&kdf::hash(labels::HASH_DEVICE_IDENTITY, 1, |w| {
+                w.bytes(&ada.identity.to_bytes());
+            })),
             "signing_seed": hex(secrets.signing.expose_seed()),
             "seal_secret": hex(secrets.seal.expose().expose()),
             "seal_key": hex(secrets.seal.public().as_bytes()),

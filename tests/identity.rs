@@ -236,10 +236,38 @@ fn there_is_one_encoding() {
         assert!(refused(&[&[0x98, bytes[0] & 0x1f], &bytes[1..]].concat()));
     }
     // The same of the array inside the signed bytes of the leaf.
-    assert_eq!((&leaf[..2], leaf[4]), (&[0x82, 0x59][..], 0x89));
-    let longer = (u16::from_be_bytes([leaf[2], leaf[3]]) + 1).to_be_bytes();
-    let changed = [&leaf[..2], &longer, &[0x98, 0x09], &leaf[5..]].concat();
+    assert_eq!((&leaf[..2], leaf[3]), (&[0x83, 0x58][..], 0x88));
+    let changed = [&leaf[..2], &[leaf[2] + 1, 0x98, 0x08], &leaf[4..]].concat();
     assert_eq!(kind(UnverifiedLeaf::from_bytes(&changed)), ErrorKind::Malformed);
+}
+
+/// The last item of an encoded leaf: the device identity, of 256 bytes at least, as a byte string.
+fn identity_item(leaf: &UnverifiedLeaf) -> Vec<u8> {
+    let identity = leaf.claims().identity().to_bytes();
+    let length = u16::try_from(identity.len()).unwrap().to_be_bytes();
+    [&[0x59], &length[..], &identity].concat()
+}
+
+#[test]
+fn a_leaf_comes_with_the_very_identity_that_it_signs() {
+    let mut world = World::new();
+    let (leaf, other) =
+        (world.leaf(around(1)), World { user: "mimi://a.example/u/bob".parse().unwrap(), ..World::new() });
+    let bytes = leaf.to_bytes();
+    let item = identity_item(&leaf);
+    let signed = bytes.strip_suffix(&item[..]).unwrap();
+
+    // Another user's, the same user's vouched for anew, and none.
+    let mine = world.device();
+    let renewed =
+        UnverifiedDeviceIdentity::new(world.claim(around(4)).credential().clone(), mine.certificate().clone());
+    for identity in [other.device().as_unverified(), &renewed] {
+        assert_eq!(identity.to_bytes().len() + 3, item.len());
+        let changed = [signed, &item[..3], &identity.to_bytes()].concat();
+        assert_eq!(kind(UnverifiedLeaf::from_bytes(&changed)), ErrorKind::Malformed);
+    }
+    assert_eq!(kind(UnverifiedLeaf::from_bytes(&[signed, &[0xf6]].concat())), ErrorKind::Malformed);
+    assert_eq!(UnverifiedLeaf::from_bytes(&[signed, &item].concat()).unwrap().hash(), leaf.hash());
 }
 
 #[test]
@@ -320,7 +348,8 @@ fn many_leaves_stand_or_fall_together() {
     assert!(verify_all(Vec::new(), &world.trust, None).unwrap().is_empty());
 
     let mut bytes = leaves[13].to_bytes();
-    *bytes.last_mut().unwrap() ^= 1;
+    let signature_end = bytes.len() - identity_item(&leaves[13]).len();
+    bytes[signature_end - 1] ^= 1;
     let mut spoiled = leaves.clone();
     spoiled[13] = UnverifiedLeaf::from_bytes(&bytes).unwrap();
     assert_eq!(kind(verify_all(some(&spoiled), &world.trust, Some(NOW))), ErrorKind::Unauthentic);

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use convivio::client::{Answer, Change, EventKind, Status};
 use convivio::envelope::{Draft, Envelope, EnvelopeType, Opener, Recipient, open};
-use convivio::group::{Actor, Group, GroupInfo, NewCommit, Occasion, Proposal};
+use convivio::group::{Actor, Group, GroupInfo, NewCommit, Occasion, Proposal, Rejected};
 use convivio::identity::{
     Capabilities, DeviceIdentity, IdentityKey, KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage,
 };
@@ -97,6 +97,68 @@ fn a_committer_does_not_go_back_to_an_earlier_certificate() {
     assert_eq!(commit(&group, &stolen, &[]).unwrap_err().kind(), ErrorKind::NotAllowed);
     let renewed = device(&app, "ada", &identity, 2);
     assert!(commit(&group, &renewed, &[]).is_ok());
+}
+
+/// A member's commit that holds another payload. It is signed, but not confirmed: the rules come first.
+fn with_payload(
+    made: &NewCommit,
+    by: u8,
+    to: (u8, &Group),
+    signing: &SigningKey,
+    change: &dyn Fn(&[u8]) -> Vec<u8>,
+) -> Rejected {
+    let opener = Opener::X25519(&made.fresh.seal);
+    let opened = open(&made.envelope.split(&[by]).unwrap(), EnvelopeType::Commit, opener, &[by]).unwrap();
+    let opened = opened.verify(signing.verify_key()).unwrap();
+    let public = opened.header().public().to_vec();
+    let draft = Draft::new(EnvelopeType::Commit, Suite::One, public, &mut rand::rng()).unwrap();
+    let signed = draft.sign(vec![by], None, &change(opened.payload()), signing).unwrap();
+    let (reader, group) = to;
+    let key = group.state().leaf(LeafIndex(reader.into())).unwrap().seal_key();
+    let commit = signed.seal(&[Recipient::X25519 { id: vec![reader], key }], &[0; 32]).unwrap();
+    group.process(&commit.split(&[reader]).unwrap(), None).unwrap_err()
+}
+
+#[test]
+fn a_commit_repeats_its_committers_identity_exactly_if_it_changed() {
+    let app = App::new("a.example").unwrap();
+    let (ada, identity) = (new_device(&app, "ada"), IdentityKey::generate(&mut rand::rng()));
+    let mut bob = device(&app, "bob", &identity, 1);
+    let group = found(&app, &ada);
+    let (package, secrets) = package(&bob);
+    let made = commit(&group, &ada, &[&package]).unwrap();
+    let group = group.process(&made.envelope.split(&[0]).unwrap(), Some(&made.fresh)).unwrap().group;
+    let welcome = made.welcome.as_ref().unwrap().split(package.id().as_bytes()).unwrap();
+    let entry = (made.envelope.header().bytes(), made.envelope.body());
+    let joined = Group::join(&welcome, &package, &secrets, entry).unwrap().group;
+    let reject = |made: &NewCommit, change: &dyn Fn(&[u8]) -> Vec<u8>| {
+        with_payload(made, 1, (0, &group), &secrets.signing, change)
+    };
+    let item = |identity: &DeviceIdentity| {
+        let identity = identity.to_bytes();
+        [&[0x59], &u16::try_from(identity.len()).unwrap().to_be_bytes()[..], &identity].concat()
+    };
+    let malformed = |rejected| matches!(rejected, Rejected::Invalid(error) if error.kind() == ErrorKind::Malformed);
+
+    // The same credential and certificate: null, which ends the payload.
+    let known = item(&bob.0);
+    let same = commit(&joined, &bob, &[]).unwrap();
+    assert!(matches!(reject(&same, &|payload| payload.to_vec()), Rejected::Unopened(_)));
+    assert!(malformed(reject(&same, &|payload| [payload.strip_suffix(&[0xf6]).unwrap(), &known].concat())));
+    assert!(group.process(&same.envelope.split(&[0]).unwrap(), None).is_ok());
+
+    // Another certificate for the same key: the new identity.
+    let certified = app.certify("bob", &identity, (DeviceId::from_bytes([1; 16]), 2), &bob.1).unwrap();
+    bob.0 = certified;
+    let new = item(&bob.0);
+    let renewed = commit(&joined, &bob, &[]).unwrap();
+    assert!(matches!(reject(&renewed, &|payload| payload.to_vec()), Rejected::Unopened(_)));
+    for wrong in [&[0xf6][..], &known] {
+        assert!(malformed(reject(&renewed, &|payload| [payload.strip_suffix(&new[..]).unwrap(), wrong].concat())));
+    }
+    let next = group.process(&renewed.envelope.split(&[0]).unwrap(), None).unwrap().group;
+    assert_eq!(next.state().leaf(LeafIndex(1)).unwrap().serial(), 2);
+    assert_eq!(next.state().leaf(LeafIndex(1)).unwrap().identity(), &bob.0);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::crypto::kem::{InitKey, SealSecret};
 use crate::crypto::sign::SigningKey;
 use crate::envelope::{self, Draft, Envelope, EnvelopeType, Header, OpenedEnvelope, Opener, Recipient};
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{AppDomain, Leaf, LeafBody, Source, UnverifiedLeaf, sign_leaf};
+use crate::identity::{AppDomain, Leaf, LeafBody, RefreshedLeaf, Source, UnverifiedLeaf, sign_leaf};
 use crate::ids::{Epoch, GroupId, LeafHash, LeafIndex, Timestamp, Validity};
 use crate::labels;
 use crate::limits;
@@ -82,7 +82,7 @@ impl CommitHeader {
 pub(crate) struct CommitBody {
     pub(crate) parent: Hash,
     pub(crate) proposals: Vec<Proposal>,
-    pub(crate) leaf: UnverifiedLeaf,
+    pub(crate) leaf: RefreshedLeaf,
 }
 
 impl Wire for CommitBody {
@@ -187,7 +187,8 @@ impl Group {
         let hashes: Vec<Hash> = proposals.iter().map(Proposal::hash).collect();
         let fresh = FreshKeys { signing: SigningKey::generate(rng), seal: SealSecret::generate(rng) };
         let leaf = self.fresh_leaf(&fresh, list_hash(&hashes), time, device)?;
-        let body = CommitBody { parent: self.state.transcript, proposals, leaf: UnverifiedLeaf::try_from(&leaf)? };
+        let leaf = RefreshedLeaf::new(UnverifiedLeaf::try_from(&leaf)?, self.own_leaf()?);
+        let body = CommitBody { parent: self.state.transcript, proposals, leaf };
         let Applied { mut next, added, replaced, mailboxes, .. } = rules::apply(&self.state, self.own, time, &body)?;
 
         let public = CommitHeader { group: self.state.group, epoch: self.state.epoch, time, seen, mailboxes }.encode();

@@ -230,7 +230,9 @@ impl Pass<'_> {
 
     /// The committer's own fresh leaf, which is bound to this place in the history and to these proposals.
     fn refresh(&mut self, by: LeafIndex, body: &CommitBody) -> Result<()> {
-        let (claims, old) = (body.leaf.claims(), self.committer);
+        let old = self.committer;
+        let leaf = body.leaf.complete(old)?;
+        let claims = leaf.claims();
         let hashes: Vec<Hash> = body.proposals.iter().map(Proposal::hash).collect();
         let bound = Source::Commit {
             group: self.state.group,
@@ -251,7 +253,7 @@ impl Pass<'_> {
         if body.proposals.is_empty() {
             self.changes.push(Effect::Healed(old.user().clone(), old.device()));
         }
-        self.new.push((by, body.leaf.clone(), Some(Arc::clone(old))));
+        self.new.push((by, leaf, Some(Arc::clone(old))));
         Ok(())
     }
 

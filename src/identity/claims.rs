@@ -2,6 +2,7 @@
 
 use super::device::UnverifiedDeviceIdentity;
 use super::uri::{AppDomain, UserUri};
+use crate::crypto::kdf::Hash;
 use crate::crypto::kem::SealKey;
 use crate::crypto::sign::VerifyKey;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,8 +16,16 @@ const VERSION: u16 = 1;
 /// [`Leaf`](super::Leaf) is it so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafClaims {
-    pub(super) suite: Suite,
+    pub(super) terms: Terms,
     pub(super) identity: UnverifiedDeviceIdentity,
+}
+
+/// What a device key signs of a leaf. Who the device is it only names: whoever has seen the device before knows that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) suite: Suite,
+    /// The [hash](UnverifiedDeviceIdentity::hash) of the device identity.
+    pub(super) identity: Hash,
     pub(super) signature_key: VerifyKey,
     pub(super) seal_key: SealKey,
     pub(super) capabilities: Capabilities,
@@ -70,37 +79,37 @@ impl LeafClaims {
     /// The suite of the keys below.
     #[must_use]
     pub const fn suite(&self) -> Suite {
-        self.suite
+        self.terms.suite
     }
 
     /// The key that signs this leaf's messages and commits.
     #[must_use]
     pub const fn signature_key(&self) -> &VerifyKey {
-        &self.signature_key
+        &self.terms.signature_key
     }
 
     /// The key that commits are sealed to.
     #[must_use]
     pub const fn seal_key(&self) -> &SealKey {
-        &self.seal_key
+        &self.terms.seal_key
     }
 
     /// What the device can do.
     #[must_use]
     pub const fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
+        &self.terms.capabilities
     }
 
     /// When the leaf may be introduced into a group.
     #[must_use]
     pub const fn validity(&self) -> Validity {
-        self.validity
+        self.terms.validity
     }
 
     /// What the leaf was made for.
     #[must_use]
     pub const fn source(&self) -> &Source {
-        &self.source
+        &self.terms.source
     }
 
     /// The statements about the device, to be verified.
@@ -108,7 +117,9 @@ impl LeafClaims {
     pub const fn identity(&self) -> &UnverifiedDeviceIdentity {
         &self.identity
     }
+}
 
+impl Terms {
     /// The rules a leaf keeps at any time: it can do its own suite, and a key package lives no longer than allowed.
     pub(super) fn check_rules(&self) -> Result<()> {
         if !self.capabilities.supports(self.suite) {
@@ -133,25 +144,21 @@ impl LeafClaims {
     }
 }
 
-impl Wire for LeafClaims {
+impl Wire for Terms {
     fn write(&self, w: &mut Writer) {
-        w.array(9).uint(VERSION.into()).item(&self.suite);
-        w.bytes(&self.identity.credential().to_bytes()).bytes(&self.identity.certificate().to_bytes());
+        w.array(8).uint(VERSION.into()).item(&self.suite).bytes(&self.identity);
         w.item(&self.signature_key).item(&self.seal_key);
         w.item(&self.capabilities).item(&self.validity).item(&self.source);
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        r.array(9)?;
+        r.array(8)?;
         if r.u16()? != VERSION {
             return Err(Error::new(ErrorKind::Unsupported, "a leaf of a version this build does not know"));
         }
-        let suite = r.item()?;
-        let credential = Wire::decode(r.bytes(limits::LEAF)?)?;
-        let certificate = Wire::decode(r.bytes(limits::LEAF)?)?;
         Ok(Self {
-            suite,
-            identity: UnverifiedDeviceIdentity::new(credential, certificate),
+            suite: r.item()?,
+            identity: r.fixed()?,
             signature_key: r.item()?,
             seal_key: r.item()?,
             capabilities: r.item()?,

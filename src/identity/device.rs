@@ -10,6 +10,7 @@ use super::chain::Chains;
 use super::credential::Credential;
 use super::statement::{Check, Statement};
 use super::uri::UserUri;
+use crate::crypto::kdf::{self, Hash};
 use crate::crypto::sign::{Signer, SigningKey, VerifyKey};
 use crate::error::{Error, Result};
 use crate::ids::{DeviceId, Timestamp};
@@ -260,6 +261,13 @@ impl UnverifiedDeviceIdentity {
         chains.device(&self, None);
         chains.verify()?;
         Ok(DeviceIdentity(self))
+    }
+
+    /// By which a leaf names it: SHA-256 of the array ("hash device identity", encoding).
+    pub(super) fn hash(&self) -> Hash {
+        kdf::hash(labels::HASH_DEVICE_IDENTITY, 1, |w| {
+            w.bytes(&self.encode());
+        })
     }
 
     /// What can be checked without a signature.

@@ -4,9 +4,9 @@ use core::fmt;
 
 use super::app::TrustedApps;
 use super::chain::Chains;
-use super::claims::{Capabilities, LeafClaims, Source};
+use super::claims::{Capabilities, LeafClaims, Source, Terms};
 use super::credential::in_time;
-use super::device::DeviceIdentity;
+use super::device::{DeviceIdentity, UnverifiedDeviceIdentity};
 use super::statement::{Check, Statement};
 use super::uri::{AppDomain, UserUri};
 use crate::crypto::kdf;
@@ -114,13 +114,14 @@ impl Leaf {
         &self.identity
     }
 
-    /// SHA-256 of the array ("hash leaf", [`encoded`](Self::encoded)), 32 bytes; the id of a key package.
+    /// SHA-256 of the array ("hash leaf", signed body, signature), 32 bytes; the id of a key package. The body names the
+    /// device identity by its hash, so this stands for the whole leaf.
     #[must_use]
     pub const fn hash(&self) -> LeafHash {
         self.hash
     }
 
-    /// The signed leaf, as it was received.
+    /// The whole leaf: body and signature as they were received, and the device identity.
     #[must_use]
     pub const fn encoded(&self) -> &[u8] {
         &self.encoded
@@ -128,12 +129,10 @@ impl Leaf {
 
     fn new(statement: Statement<LeafClaims>) -> Self {
         let encoded = encode(&statement).into_boxed_slice();
-        let hash = kdf::hash(labels::HASH_LEAF, 1, |w| {
-            w.bytes(&encoded);
-        });
+        let hash = hash(&statement);
         let claims = statement.into_body();
         let identity = claims.identity.clone().assume_verified();
-        Self { claims, identity, encoded, hash: LeafHash::from_bytes(hash) }
+        Self { claims, identity, encoded, hash }
     }
 }
 
@@ -186,28 +185,42 @@ pub fn sign_leaf(identity: &DeviceIdentity, signer: &dyn Signer, body: LeafBody)
     }
     let LeafBody { signature_key, seal_key, capabilities, validity, source } = body;
     let identity = identity.as_unverified().clone();
-    let claims = LeafClaims { suite: Suite::One, identity, signature_key, seal_key, capabilities, validity, source };
-    claims.check_rules()?;
-    Statement::sign_with(labels::SIGN_LEAF, claims, signer).map(Leaf::new)
+    let (suite, hash) = (Suite::One, identity.hash());
+    let terms = Terms { suite, identity: hash, signature_key, seal_key, capabilities, validity, source };
+    terms.check_rules()?;
+    let statement = Statement::sign_with(labels::SIGN_LEAF, terms, signer)?;
+    Ok(Leaf::new(statement.map(|terms| LeafClaims { terms, identity })))
 }
 
-/// A leaf as it arrived.
+/// A leaf as it arrived. Its device identity is the one that its signed body names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnverifiedLeaf(Statement<LeafClaims>);
 
 impl UnverifiedLeaf {
+    /// Puts a leaf together. `Malformed` if its signed body names another identity.
+    pub(super) fn new(statement: Statement<Terms>, identity: UnverifiedDeviceIdentity) -> Result<Self> {
+        if statement.body().identity != identity.hash() {
+            return Err(Error::malformed("a leaf comes with another device identity than it names"));
+        }
+        Ok(Self(statement.map(|terms| LeafClaims { terms, identity })))
+    }
+
+    /// The signed part and who the device is.
+    pub(super) fn into_parts(self) -> (Statement<Terms>, UnverifiedDeviceIdentity) {
+        let identity = self.claims().identity.clone();
+        (self.0.map(|claims| claims.terms), identity)
+    }
+
     /// What it says, which nobody has checked.
     #[must_use]
     pub fn claims(&self) -> &LeafClaims {
         self.0.body()
     }
 
-    /// SHA-256 of the array ("hash leaf", signed leaf): what [`Leaf::hash`] will be.
+    /// What [`Leaf::hash`] will be.
     #[must_use]
     pub fn hash(&self) -> LeafHash {
-        LeafHash::from_bytes(kdf::hash(labels::HASH_LEAF, 1, |w| {
-            w.bytes(&encode(&self.0));
-        }))
+        hash(&self.0)
     }
 
     /// Verifies the chain of trust down to the leaf; see [`verify_all`].
@@ -234,9 +247,9 @@ impl UnverifiedLeaf {
     /// What can be checked without a signature.
     fn check_claims(&self, trust: &TrustedApps, at: Option<Timestamp>) -> Result<()> {
         let claims = self.claims();
-        claims.check_rules()?;
+        claims.terms.check_rules()?;
         claims.identity.check_claims(trust, at)?;
-        in_time(at.is_none_or(|at| claims.contains(at)))
+        in_time(at.is_none_or(|at| claims.terms.contains(at)))
     }
 
     fn check(&self) -> Check<'_> {
@@ -246,12 +259,13 @@ impl UnverifiedLeaf {
 
 impl Wire for UnverifiedLeaf {
     fn write(&self, w: &mut Writer) {
-        self.0.write(w.array(2));
+        write(&self.0, w);
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        r.array(2)?;
-        Statement::read(r, limits::LEAF).map(Self)
+        r.array(3)?;
+        let statement = Statement::read(r, limits::LEAF_BODY)?;
+        Self::new(statement, Wire::decode(r.bytes(limits::DEVICE_IDENTITY)?)?)
     }
 }
 
@@ -288,6 +302,16 @@ pub fn verify_all(
 
 fn encode(statement: &Statement<LeafClaims>) -> Vec<u8> {
     let mut w = Writer::new();
-    statement.write(w.array(2));
+    write(statement, &mut w);
     w.finish()
+}
+
+fn write(statement: &Statement<LeafClaims>, w: &mut Writer) {
+    statement.write(w.array(3));
+    w.bytes(&statement.body().identity.encode());
+}
+
+/// Without the identity, which the signed body names, so that a leaf has one hash in either form.
+fn hash(statement: &Statement<LeafClaims>) -> LeafHash {
+    LeafHash::from_bytes(kdf::hash(labels::HASH_LEAF, 2, |w| statement.write(w)))
 }

@@ -43,6 +43,14 @@ impl<B: Wire> Statement<B> {
         let bytes = r.bytes(max)?;
         Ok(Self { body: B::decode(bytes)?, bytes: bytes.into(), signature: r.item()? })
     }
+}
+
+impl<B> Statement<B> {
+    /// The same signed bytes, with more known about what they mean.
+    pub(super) fn map<C>(self, more: impl FnOnce(B) -> C) -> Statement<C> {
+        let Self { body, bytes, signature } = self;
+        Statement { body: more(body), bytes, signature }
+    }
 
     /// Writes the two items.
     pub(super) fn write(&self, w: &mut Writer) {

@@ -107,12 +107,14 @@ def credential(item):
 
 def leaf(encoded, trusted=None):
     """Verifies the chain of trust of a leaf; what it says."""
-    body, signature = uncbor(encoded)
-    version, suite, cred, cert, signature_key, seal_key, capabilities, validity, source = uncbor(body)
+    body, signature, device_identity = uncbor(encoded)
+    version, suite, identity_hash, signature_key, seal_key, capabilities, validity, source = uncbor(body)
     assert version == 1 and suite == 1 and suite in capabilities[0]
-    user, identity, (domain, root) = credential(uncbor(cred))
+    assert identity_hash == hash_("hash device identity", device_identity)
+    cred, cert = uncbor(device_identity)
+    user, identity, (domain, root) = credential(cred)
     assert trusted is None or root in dict(trusted)[domain]
-    cert_user, device, device_key, serial, _ = statement(*uncbor(cert), "sign device certificate", identity)
+    cert_user, device, device_key, serial, _ = statement(*cert, "sign device certificate", identity)
     assert cert_user == user
     verify(device_key, signature, "sign leaf", body)
     return {
@@ -121,8 +123,17 @@ def leaf(encoded, trusted=None):
     }
 
 
+def completed(refreshed, known):
+    """A commit's leaf, encoded whole, beside the committer's leaf in the roster."""
+    body, signature, device_identity = refreshed
+    known_identity = uncbor(known)[2]
+    assert device_identity != known_identity, "repeats what is known"
+    return cbor([body, signature, known_identity if device_identity is None else device_identity])
+
+
 def leaf_hash(encoded):
-    return hash_("hash leaf", encoded)
+    body, signature, _ = uncbor(encoded)
+    return hash_("hash leaf", body, signature)
 
 
 def safety_half(user, key):
@@ -268,10 +279,11 @@ def process(state, init, envelope, secret, own):
         leaves[next_state[7]] = cbor(proposal[1])
         next_state[7] += 1
     assert opened == expected and dropped == []
-    new, old = leaf(cbor(fresh), apps), leaf(leaves[by])
+    fresh = completed(fresh, leaves[by])
+    new, old = leaf(fresh, apps), leaf(leaves[by])
     assert new["source"] == [1, group, by, parent, proposals_hash(proposals)]
     assert all(new[k] == old[k] for k in ("user", "identity", "device"))
-    leaves[by] = cbor(fresh)
+    leaves[by] = fresh
     next_state[3:7] = epoch + 1, sorted(users), state[5], [[i, leaves[i]] for i in sorted(leaves)]
     next_state[10] = time
     next_state[11] = hash_(
@@ -351,7 +363,9 @@ def check_identity():
     assert said["seal_key"] == x25519_public(v["seal_secret"]) == v["seal_key"]
     assert app_key(uncbor(v["app_key_certificate"]))[1:3] == (public(v["root_seed"]), public(v["app_key_seed"]))
     # Ed25519 signs deterministically, so the leaf's signature can be made again.
-    body, signature = uncbor(v["leaf"])
+    body, signature, device_identity = uncbor(v["leaf"])
+    assert hash_("hash device identity", device_identity) == v["device_identity_hash"] == uncbor(body)[2]
+    assert uncbor(device_identity) == [uncbor(v["credential"]), uncbor(v["device_certificate"])]
     assert Ed25519PrivateKey.from_private_bytes(v["device_seed"]).sign(signature_input("sign leaf", body)) == signature
     n = v["safety_number"]
     pairs = list(zip(n["users"], n["identity_keys"]))
