@@ -228,7 +228,7 @@ impl Draft<'_> {
         u64::from(byte[0]) % TURN
     }
 
-    /// Another member wants out: whoever holds the wish longest commits it.
+    /// Another member wants out: whoever's turn comes first commits it.
     fn take_up_leave(
         &mut self,
         session: &mut Session,
@@ -319,7 +319,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Another device asks to be readmitted. Whether the request is authentic, as far as we can read it.
+    /// Another device asks to be readmitted. Whether the request is authentic, or not for us to judge.
     fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> bool {
         let Some(request) = request else { return true };
         let key = Group::request_epoch(request.header()).ok().and_then(|epoch| session.requests.get(&epoch));

@@ -52,7 +52,7 @@ impl Draft<'_> {
         })
     }
 
-    /// Queues the message that asks the others to take us out; from now on nothing else is sent.
+    /// Queues the message that asks the others to take us out; from now on the app can queue nothing else.
     pub(super) fn leave(&mut self, session: &mut Session, scope: LeaveScope) -> Result<IntentId> {
         let state = &session.group.state;
         let (own, _) = state.member(session.group.own)?;

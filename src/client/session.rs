@@ -35,8 +35,8 @@ pub enum Status {
     Excluded,
     /// Our state is an old copy; [rejoin](super::Change::Rejoin) or forget it.
     RolledBack,
-    /// Taken out, by what the hub says. The epoch is still read and written, in case the hub lies; forget the group, or
-    /// [rejoin](super::Change::Rejoin).
+    /// Taken out. If only the hub says so, the epoch is still read and written, in case it lies; after a commit that we
+    /// could read, nothing is. Forget the group, or [rejoin](super::Change::Rejoin).
     Removed,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Cursor {
     pub(super) next_row: u64,
     /// The hash of the last commit entry processed, valid or not.
     pub(super) seen: Hash,
-    /// While there is doubt, what came back may be void for the others, and is kept (section 5.6).
+    /// While there is doubt, what came back may be void for the others, and is kept (`docs/protocol.md`, section 5.6).
     pub(super) doubt: Doubt,
     /// The last epoch without doubt, whose request key the others hold.
     pub(super) trusted: Epoch,
@@ -124,7 +124,7 @@ pub(super) enum Row {
     Message { content: Vec<u8>, id: MessageId, sealed: Option<Sealed>, echoed: bool },
     /// A change, until its commit returns.
     Change(Change),
-    /// Another member's leave, to be committed once `not_before` has passed.
+    /// Another member's leave, to be committed once `not_before` has passed and while it can be.
     TakeOut { leaf: LeafIndex, scope: LeaveScope, signature: Signature, not_before: Timestamp },
     /// A request to be readmitted.
     Request(Envelope),
@@ -316,7 +316,7 @@ impl Session {
         self.cursor.first_row = self.queue.keys().next().copied().unwrap_or(self.cursor.next_row);
     }
 
-    /// When something falls due by itself.
+    /// When something falls due by itself: a heal, another's leave, an answer, or the end of waiting for one.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
         if self.status != Status::Active {
             return None;

@@ -1,4 +1,4 @@
-//! Requests to be readmitted after excluded or rolled-back state (`docs/protocol.md`, section 5.7).
+//! Requests to be readmitted after excluded, removed or rolled-back state (`docs/protocol.md`, section 5.7).
 
 use super::Group;
 use super::proposal::{Proposal, rejoin_input};
@@ -15,7 +15,7 @@ use crate::wire::{Reader, Wire, Writer, public_encoding};
 /// What a device signs and asks to be given a new leaf for, in the place of its old one.
 ///
 /// It can travel by any channel: nothing in it is secret, and the device's signature holds for this one place and
-/// package. [`Group::request`] seals one to the group's members.
+/// package. [`Group::seal_request`] seals one to the group's members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejoinRequest {
     group: GroupId,
@@ -130,6 +130,8 @@ impl Group {
     }
 
     /// Opens a request with the request key of its epoch, and [verifies](RejoinRequest::verify) it at `now`.
+    ///
+    /// Fails with `Malformed` or `Unauthentic`, with `NotAllowed` if it is for another group, and as verifying fails.
     pub fn open_request(&self, request: &EnvelopeFor, key: &Secret<32>, now: Timestamp) -> Result<RejoinRequest> {
         let seal = SealSecret::from_secret(Secret::copy_from(key.expose()));
         let address = Address::decode(request.header().public())?;
