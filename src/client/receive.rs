@@ -269,7 +269,8 @@ impl Draft<'_> {
             }
             let state = &session.group.state;
             let may_post = state.member(session.group.own).is_ok_and(|(_, user)| user.role >= state.policy.post);
-            if !may_post && session.status == Status::Active {
+            let said_by_app = session.queue.get(&number).is_some_and(|row| !row.is_sign());
+            if !may_post && said_by_app && session.status == Status::Active {
                 session.drop_row(number, &mut self.changes);
                 let why = ErrorKind::NotAllowed;
                 self.emit(session.id(), seq, EventKind::MessageDropped { id, why });
@@ -278,7 +279,7 @@ impl Draft<'_> {
             if echoed {
                 summary.duplicates = summary.duplicates.saturating_add(1);
             } else {
-                if session.queue.get(&number).is_some_and(|row| !row.is_sign()) {
+                if said_by_app {
                     summary.echoes.push(id);
                 }
                 self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());

@@ -318,17 +318,21 @@ impl Session {
 
     /// When something falls due by itself: a heal, another's leave, an answer, or the end of waiting for one.
     pub(super) fn wake_at(&self) -> Option<Timestamp> {
-        if self.status != Status::Active {
+        if !self.status.reads() {
             return None;
         }
+        let active = self.status == Status::Active;
         let every = self.group.state.policy.heal_after;
-        let heal = (every > 0).then(|| self.cursor.renewed.after(every.saturating_add(1)));
-        let leaves = self.queue.values().filter_map(|row| match row {
-            Row::TakeOut { not_before, .. } | Row::Answer { not_before, .. } => Some(*not_before),
+        let heal = (active && every > 0).then(|| self.cursor.renewed.after(every.saturating_add(1)));
+        let held = self.cursor.doubt != Doubt::None && self.pending.is_none();
+        let answer = self.asked.filter(|_| held).map(|asked| asked.after(ANSWER_TIME));
+        let rows = self.queue.values().filter_map(|row| match row {
+            Row::Answer { not_before, .. } => Some(*not_before),
+            Row::TakeOut { not_before, .. } if active => Some(answer.unwrap_or_default().max(*not_before)),
+            Row::Change(_) => answer,
             _ => None,
         });
-        let answer = self.asked.map(|asked| asked.after(ANSWER_TIME));
-        leaves.chain(heal).chain(answer).min()
+        rows.chain(heal).min()
     }
 
     pub(super) fn save_row(&self, number: u64, changes: &mut ChangeSet) {
