@@ -70,3 +70,21 @@ fn who_gets_no_answer_goes_on_and_is_not_woken_for_it_again() {
     world.quiet(&mut [&mut maria, &mut bob, &mut anna]);
     agree(&group, &mut [&mut maria, &mut bob, &mut anna]);
 }
+
+#[test]
+fn a_leave_does_not_overtake_a_change_that_renews_its_key() {
+    let (mut world, [mut maria, mut bob, mut anna], group) = three();
+    litter(&mut world, &group);
+    world.sync(&mut anna);
+    anna.client.change(&group, Change::Heal).unwrap();
+    anna.client.change(&group, Change::Leave).unwrap();
+    world.sync(&mut anna);
+    world.clock.advance(MINUTE);
+    world.sync(&mut anna);
+    world.quiet(&mut [&mut maria, &mut bob, &mut anna]);
+    for _ in 0..3 {
+        world.clock.advance(MINUTE);
+        world.quiet(&mut [&mut maria, &mut bob, &mut anna]);
+    }
+    assert!(!maria.has(&group, &anna.user) && !bob.has(&group, &anna.user));
+}

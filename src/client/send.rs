@@ -142,8 +142,8 @@ impl Draft<'_> {
                 }
                 _ if !session.status.reads() || waits => {}
                 Row::Message { echoed: true, .. } | Row::Answer { .. } => {}
-                // What was said after a change is for those whom the change leaves.
-                Row::Message { .. } if held && !row.is_sign() => {}
+                // What was said after a change is for those whom the change leaves; a leave is signed by the key it brings.
+                Row::Message { .. } if held && !row.is_here() => {}
                 Row::Message { .. } => {
                     sealed_any |= self.seal(session, number)?;
                     if let Some(Row::Message { sealed: Some(Sealed { frame, .. }), .. }) = session.queue.get(&number) {

@@ -91,8 +91,17 @@ pub(super) struct Cursor {
 impl Row {
     /// Whether this is a message that the protocol sends by itself.
     pub(super) fn is_sign(&self) -> bool {
-        let Self::Message { content, .. } = self else { return false };
-        matches!(MessageContent::decode(content), Ok(MessageContent { said: Said::Leave(..) | Said::Here { .. }, .. }))
+        matches!(self.said(), Some(Said::Leave(..) | Said::Here { .. }))
+    }
+
+    /// Whether this is a sign of life, or asks for one.
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.said(), Some(Said::Here { .. }))
+    }
+
+    fn said(&self) -> Option<Said> {
+        let Self::Message { content, .. } = self else { return None };
+        MessageContent::decode(content).ok().map(|content| content.said)
     }
 }
 
