@@ -87,3 +87,20 @@ fn a_policy_may_ask_for_none() {
     world.quiet(&mut [&mut maria, &mut bob]);
     assert_eq!((maria.epoch(&group), maria.client.wake_at().unwrap()), (epoch, None));
 }
+
+/// The first healing tried with a credential that has run out would be dropped with a reason, and so would the next:
+/// an outbox drained every minute must not fill the inbox with what nobody asked for, nor wake the app for it.
+#[test]
+fn a_healing_that_cannot_be_is_not_tried_until_the_credential_is_renewed() {
+    let mut world = World::new();
+    let mut maria = world.device("maria");
+    let group = world.group(&mut maria, &mut []);
+    world.clock.advance(400 * DAY);
+    maria.news();
+    for _ in 0..10 {
+        world.sync(&mut maria);
+    }
+    assert_eq!((maria.news(), maria.queued(&group), maria.client.wake_at().unwrap()), (vec![], 0, None));
+    // An app that asks for one is told why it is not.
+    assert_eq!(maria.dropped(&mut world, &group, Change::Heal), convivio::ErrorKind::Expired);
+}

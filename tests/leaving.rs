@@ -153,3 +153,46 @@ fn declining_is_leaving() {
     assert_eq!(maria.effects().last(), Some(&Effect::Left(bob.user.clone())));
     assert_eq!(bob.status(&group), Status::Removed);
 }
+
+/// Whoever leaves commits nobody else's leave any more: that commit would renew the leaf whose own leave is on its way,
+/// and make its signature void.
+#[test]
+fn two_who_leave_are_both_taken_out_by_whoever_stays() {
+    let mut world = World::new();
+    let (mut maria, mut anna, mut bob) = (world.device("maria"), world.device("anna"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut anna, &mut bob]);
+    world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
+    bob.client.change(&group, Change::Leave).unwrap();
+    world.sync(&mut bob);
+    world.sync(&mut anna);
+    anna.client.change(&group, Change::Leave).unwrap();
+    world.sync(&mut anna);
+    world.sync(&mut maria);
+    world.clock.advance(MINUTE);
+    // Anna's turn to take Bob out comes first.
+    world.sync(&mut anna);
+    world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
+    assert_eq!(maria.client.group(&group).unwrap().state().users().count(), 1);
+    assert_eq!((anna.status(&group), bob.status(&group)), (Status::Removed, Status::Removed));
+}
+
+#[test]
+fn a_second_device_that_declines_leaves_the_first_in() {
+    let mut world = World::new();
+    let (mut maria, mut phone, mut laptop) =
+        (world.device("maria"), world.device_of(1, "bob"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut phone]);
+    world.quiet(&mut [&mut maria, &mut phone]);
+    let package = laptop.package();
+    phone.client.change(&group, Change::Add(vec![package])).unwrap();
+    world.quiet(&mut [&mut phone, &mut maria, &mut laptop]);
+    laptop.client.answer(&group, Answer::Decline).unwrap();
+    world.quiet(&mut [&mut laptop, &mut maria, &mut phone]);
+    world.clock.advance(MINUTE);
+    world.quiet(&mut [&mut maria, &mut phone, &mut laptop]);
+    assert_eq!((laptop.status(&group), phone.status(&group)), (Status::Removed, Status::Active));
+    phone.say(&group, "still here");
+    world.quiet(&mut [&mut phone, &mut maria]);
+    assert_eq!(maria.heard().len(), 1);
+    agree(&group, &mut [&mut maria, &mut phone]);
+}

@@ -1,8 +1,10 @@
 //! Commits as they come through the log (`docs/protocol.md`, section 5.6).
 
 use super::event::{EventKind, IntentId};
-use super::session::{Doubt, Pending, Row, Session, Status};
+use super::queue::{Pending, Row};
+use super::session::Session;
 use super::stage::Draft;
+use super::standing::{Doubt, Status};
 use crate::envelope::{EnvelopeFor, Header};
 use crate::error::{ErrorKind, Result};
 use crate::group::{CommitHeader, Rejected, Role, Transition, entry_hash};

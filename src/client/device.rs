@@ -9,7 +9,7 @@ use rand::rngs::SysRng;
 use super::records;
 use crate::crypto::sign::{Signer, SigningKey};
 use crate::error::{Error, Result};
-use crate::group::Actor;
+use crate::group::{Actor, GroupState};
 use crate::identity::{Capabilities, DeviceIdentity, UnverifiedDeviceIdentity};
 use crate::ids::{Suite, Timestamp};
 use crate::secret::Secret;
@@ -86,6 +86,13 @@ impl Device {
             Key::Stored(key) => key,
             Key::External(signer) => signer.as_ref(),
         }
+    }
+
+    /// Whether this device's credential is good for a commit to a group in this state, at `now`.
+    pub(super) fn may_commit(&self, state: &GroupState, now: Timestamp) -> bool {
+        let credential = self.identity().credential();
+        credential.validity().contains(now.max(state.time))
+            && state.policy.apps.lists(self.identity().user().domain(), credential.root())
     }
 
     /// Goes on as the same device with a newer credential.

@@ -3,9 +3,11 @@
 use super::change::Change;
 use super::event::EventKind;
 use super::memory::PackageEntry;
+use super::queue::Row;
 use super::records;
-use super::session::{Cursor, Row, Session, Status};
+use super::session::{Cursor, Session};
 use super::stage::Draft;
+use super::standing::Status;
 use crate::crypto::kdf::Hash;
 use crate::crypto::kem::{InitSecret, SealSecret};
 use crate::crypto::sign::SigningKey;
@@ -72,7 +74,12 @@ impl Draft<'_> {
 
     /// See [`Client::replace_key_packages`](super::Client::replace_key_packages).
     pub fn replace_key_packages(&mut self, count: u16) -> Result<Vec<KeyPackage>> {
-        let unused: Vec<LeafHash> = self.memory.packages.keys().copied().collect();
+        let mut unused: Vec<LeafHash> = self.memory.packages.keys().copied().collect();
+        // The answer to an open request to be readmitted comes by its package.
+        for group in self.memory.groups.clone() {
+            let asked = self.memory.session(self.store, group)?.cursor.rejoin;
+            unused.retain(|id| Some(*id) != asked);
+        }
         for id in unused {
             self.drop_package(&id);
         }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::device::{Device, DeviceKeys};
 use super::records;
-use super::session::{self, Session};
+use super::session::Session;
+use super::stored;
 use crate::crypto::sign::Signer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{GroupId, LeafHash, Timestamp};
@@ -104,7 +105,7 @@ impl Memory {
         }
         match self.sessions.entry(group) {
             Entry::Occupied(session) => Ok(session.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(session::load(group, &|key| Ok(store.load(&key)?))?)),
+            Entry::Vacant(place) => Ok(place.insert(stored::load(group, &|key| Ok(store.load(&key)?))?)),
         }
     }
 

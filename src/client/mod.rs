@@ -11,11 +11,14 @@ mod event;
 mod join;
 mod memory;
 mod pins;
+mod queue;
 mod receive;
 mod records;
 mod send;
 mod session;
 mod stage;
+mod standing;
+mod stored;
 
 use core::fmt;
 
@@ -24,8 +27,8 @@ pub use device::{DeviceKeys, Environment, System};
 pub use event::{Event, EventId, EventKind, IntentId};
 pub use join::Answer;
 pub use receive::Summary;
-pub use session::Status;
 pub use stage::{Draft, Saved, Staged};
+pub use standing::Status;
 
 use crate::crypto::sign::{Signer, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
@@ -143,8 +146,7 @@ impl Client {
     /// Erases every key package that is not used yet and makes `count` new ones to publish in their place: after the
     /// store may have been copied, since a thief could use the old ones to enter new groups in this device's name.
     ///
-    /// Invitations by an old package can no longer be opened, nor the answer to a request to be readmitted that is open:
-    /// ask again.
+    /// Invitations by an old package can no longer be opened; only that of an open request to be readmitted is kept.
     pub fn replace_key_packages(&mut self, count: u16) -> Result<Vec<KeyPackage>> {
         self.run(|draft| draft.replace_key_packages(count)).map(|saved| saved.value)
     }
@@ -217,11 +219,13 @@ impl Client {
     /// commit, a healing that the policy asks for, an answer to a member who asks whether others are still here, or the
     /// end of this device's own waiting for such an answer.
     pub fn wake_at(&mut self) -> Result<Option<Timestamp>> {
-        let mut earliest = None;
+        let (mut earliest, now) = (None, self.environment.now());
         for group in self.groups()? {
             self.memory()?;
             let Some(memory) = &mut self.memory else { return Err(closed()) };
-            let due = memory.session(self.store.as_ref(), group)?.wake_at();
+            memory.session(self.store.as_ref(), group)?;
+            let Some(session) = memory.sessions.get(&group) else { continue };
+            let due = session.wake_at(memory.device.may_commit(session.group.state(), now));
             earliest = [earliest, due].into_iter().flatten().min();
         }
         Ok(earliest)

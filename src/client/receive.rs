@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
+use super::queue::Row;
 use super::records;
-use super::session::{Doubt, Row, Session, Status};
+use super::session::Session;
 use super::stage::Draft;
+use super::standing::{Doubt, Status};
 use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::envelope::EnvelopeFor;
@@ -44,26 +46,29 @@ enum Sort<'a> {
 impl Draft<'_> {
     /// See [`Client::receive`](super::Client::receive).
     pub fn receive(&mut self, entries: &[LogEntry]) -> Result<Summary> {
-        let mut by_group: BTreeMap<GroupId, BTreeMap<u64, &LogEntry>> = BTreeMap::new();
+        let mut by_group: BTreeMap<GroupId, (Vec<&LogEntry>, BTreeMap<u64, &LogEntry>)> = BTreeMap::new();
         let mut summary = Summary::default();
         for entry in entries {
-            if by_group.entry(entry.group).or_default().insert(entry.seq, entry).is_some() {
-                summary.duplicates = summary.duplicates.saturating_add(1);
+            let (welcomes, log) = by_group.entry(entry.group).or_default();
+            match &entry.body {
+                EntryBody::Welcome { package, .. } if self.memory.packages.contains_key(package) => {
+                    welcomes.push(entry)
+                }
+                _ if log.insert(entry.seq, entry).is_some() => {
+                    summary.duplicates = summary.duplicates.saturating_add(1);
+                }
+                _ => {}
             }
         }
-        for (group, entries) in by_group {
-            let mut rest: Vec<&LogEntry> = entries.into_values().collect();
-            // A welcome comes before anything else of its group can be read.
-            for entry in rest.clone() {
-                let EntryBody::Welcome { package, .. } = &entry.body else { continue };
-                if !self.memory.packages.contains_key(package) {
-                    continue;
-                }
-                if self.welcome(entry)? {
+        for (group, (mut welcomes, log)) in by_group {
+            let mut rest: Vec<&LogEntry> = log.into_values().collect();
+            welcomes.sort_by_key(|entry| entry.seq);
+            // A welcome comes before anything else of its group can be read. One for a package of ours comes by that and
+            // not as part of the log we read: perhaps of another group with this id, it takes no entry's place there.
+            for entry in welcomes {
+                if self.welcome(entry).inspect_err(|_| self.failed = true)? {
                     rest.retain(|other| other.seq > entry.seq);
                 } else {
-                    // Not of the log we read, but for a package of ours.
-                    rest.retain(|other| other.seq != entry.seq);
                     summary.deferred = summary.deferred.saturating_add(1);
                 }
             }

@@ -2,8 +2,10 @@
 
 use super::change::Change;
 use super::event::{EventKind, IntentId};
-use super::session::{Doubt, Pending, Row, Sealed, Session, Status};
+use super::queue::{Pending, Row, Sealed};
+use super::session::Session;
 use super::stage::Draft;
+use super::standing::{Doubt, Status};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{
     LeaveScope, MessageContent, NewCommit, Occasion, Proposal, Said, entry_hash, leave_input, message_id, seal_message,
@@ -195,9 +197,15 @@ impl Draft<'_> {
         let every = session.group.state.policy.heal_after;
         let due = every > 0 && self.environment.now() > session.cursor.renewed.after(every);
         let queued = session.queue.values().any(|row| matches!(row, Row::Change(_)));
-        if due && !queued && session.status == Status::Active {
+        if due && !queued && session.status == Status::Active && self.may_heal(session) {
             session.push_row(Row::Change(Change::Heal), &mut self.changes);
         }
+    }
+
+    /// Whether a commit of this device could count: a credential that has run out, or that the group does not list, would
+    /// drop the healing each time it falls due, until the app [renews](super::Client::renew) it.
+    fn may_heal(&self, session: &Session) -> bool {
+        self.memory.device.may_commit(&session.group.state, self.environment.now())
     }
 
     fn post(&mut self, session: &mut Session, number: u64, body: PostBody) {

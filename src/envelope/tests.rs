@@ -310,3 +310,57 @@ fn secrets_are_not_printed() {
     let seed: String = format!("{:?}", &forgery.seed.expose()[..4]);
     assert!(!printed.contains(seed.trim_matches(['[', ']'])) && !printed.contains("payload"), "{printed}");
 }
+
+/// A committer removes a member and also seals a stanza to its old leaf: the member must learn that it is out, not take
+/// the commit for void.
+#[test]
+fn a_removed_member_with_a_stanza_all_the_same_learns_that_it_is_out() {
+    use crate::group::{Actor, Group, GroupInfo, Occasion, Policy, Proposal, Rejected};
+    use crate::identity::{Capabilities, KeyPackage, PackageOptions, UnverifiedLeaf};
+    use crate::testing::App;
+    use crate::wire::Wire;
+    let app = App::new("a.example").unwrap();
+    let mut rng = rand::rng();
+    let now = crate::Timestamp::now();
+    let caps = Capabilities::default();
+    let make = |name: &str| {
+        let identity = crate::identity::IdentityKey::generate(&mut rand::rng());
+        let key = crate::SigningKey::generate(&mut rand::rng());
+        (app.certify(name, &identity, (crate::DeviceId::generate(&mut rand::rng()), 0), &key).unwrap(), key)
+    };
+    let ((mi, mk), (bi, bk)) = (make("maria"), make("bob"));
+    let actor = Actor { identity: &mi, signer: &mk, capabilities: &caps };
+    let maria = Group::create(actor, Policy::new(App::trust(&[&app]).unwrap()), GroupInfo::default(), now, &mut rng)
+        .unwrap()
+        .group;
+    let validity = crate::Validity { not_before: now, not_after: now.after(1000) };
+    let options = PackageOptions { capabilities: caps.clone(), validity, last_resort: false };
+    let (package, secrets) = KeyPackage::create(&bi, &bk, options, &mut rng).unwrap();
+    let keys = [(package.id(), package.init_key().clone())].into();
+    let add = vec![Proposal::Add(UnverifiedLeaf::try_from(package.leaf()).unwrap())];
+    let new = maria.commit(add, &keys, Occasion { time: now, seen: [0; 32] }, actor, &mut rng).unwrap();
+    let maria = maria.process(&new.envelope.split(&maria.own.encode()).unwrap(), Some(&new.fresh)).unwrap().group;
+    let welcome = new.welcome.unwrap().split(package.id().as_bytes()).unwrap();
+    let bob =
+        Group::join(&welcome, &package, &secrets, (new.envelope.header().bytes(), new.envelope.body())).unwrap().group;
+
+    let out = maria
+        .commit(
+            vec![Proposal::Remove(bi.user().clone())],
+            &Default::default(),
+            Occasion { time: now, seen: [0; 32] },
+            actor,
+            &mut rng,
+        )
+        .unwrap();
+    let own = out.envelope.split(&maria.own.encode()).unwrap();
+    let opened =
+        super::open(&own, super::EnvelopeType::Commit, super::Opener::X25519(&out.fresh.seal), &maria.own.encode());
+    let opened = opened.unwrap().verify(maria.signing.verify_key()).unwrap();
+    let ephemeral = super::mkem::ephemeral(opened.seed());
+    let to_bob = [super::Recipient::X25519 { id: bob.own.encode(), key: bob.seal.public() }];
+    let stanza = super::mkem::wrap(own.header(), Some(&ephemeral), opened.seed(), &to_bob).unwrap().remove(0);
+    let for_bob = super::EnvelopeFor::new(own.header().clone(), stanza.bytes().to_vec(), own.body().to_vec()).unwrap();
+    let result = bob.process(&for_bob, None);
+    assert!(matches!(result, Err(Rejected::Removed)), "{result:?}");
+}

@@ -1,0 +1,127 @@
+//! What a device has yet to get through a group's log, in the order it was asked for.
+
+use super::change::Change;
+use super::records;
+use crate::crypto::kdf::Hash;
+use crate::crypto::kem::SealSecret;
+use crate::crypto::sign::{Signature, SigningKey};
+use crate::envelope::Envelope;
+use crate::error::{Error, Result};
+use crate::group::{FreshKeys, LeaveScope, MessageContent, Said};
+use crate::ids::{Generation, LeafIndex, MessageId, Timestamp};
+use crate::log::PostBody;
+use crate::secret::Secret;
+use crate::wire::{Reader, Wire, Writer};
+
+/// Something queued, in the order it was asked for.
+#[derive(Debug)]
+pub(super) enum Row {
+    /// The group's log is to be opened.
+    Create,
+    /// A message, kept as content until its echo counts.
+    Message { content: Vec<u8>, id: MessageId, sealed: Option<Sealed>, echoed: bool },
+    /// A change, until its commit returns.
+    Change(Change),
+    /// Another member's leave, to be committed once `not_before` has passed and while it can be.
+    TakeOut { leaf: LeafIndex, scope: LeaveScope, signature: Signature, not_before: Timestamp },
+    /// A request to be readmitted.
+    Request(Envelope),
+    /// An answer to a member that asks whether others are still in this epoch, unless one is given before.
+    Answer { to: LeafIndex, not_before: Timestamp },
+}
+
+impl Row {
+    /// Whether this is a message that the protocol sends by itself.
+    pub(super) fn is_sign(&self) -> bool {
+        matches!(self.said(), Some(Said::Leave(..) | Said::Here { .. }))
+    }
+
+    /// Whether this is a sign of life, or asks for one.
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.said(), Some(Said::Here { .. }))
+    }
+
+    fn said(&self) -> Option<Said> {
+        let Self::Message { content, .. } = self else { return None };
+        MessageContent::decode(content).ok().map(|content| content.said)
+    }
+}
+
+/// A message as encrypted in the present epoch.
+#[derive(Debug)]
+pub(super) struct Sealed {
+    pub(super) generation: Generation,
+    pub(super) frame: Vec<u8>,
+}
+
+/// Our own commit, from before it is posted until an entry of its epoch counts.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) row: u64,
+    pub(super) entry: Hash,
+    pub(super) fresh: FreshKeys,
+    pub(super) body: PostBody,
+}
+
+pub(super) fn row_record(row: &Row) -> Vec<u8> {
+    records::encode(1, |w| {
+        match row {
+            Row::Create => w.array(1).uint(0),
+            Row::Message { content, id, sealed, echoed } => {
+                w.array(5).uint(1).bytes(content).item(id).bool(*echoed);
+                match sealed {
+                    Some(Sealed { generation, frame }) => w.array(2).item(generation).bytes(frame),
+                    None => w.null(),
+                }
+            }
+            Row::Change(change) => w.array(2).uint(2).item(change),
+            Row::TakeOut { leaf, scope, signature, not_before } => {
+                w.array(5).uint(3).item(leaf).item(scope).item(signature).item(not_before)
+            }
+            Row::Request(request) => w.array(2).uint(4).item(request),
+            Row::Answer { to, not_before } => w.array(3).uint(5).item(to).item(not_before),
+        };
+    })
+}
+
+pub(super) fn read_row(r: &mut Reader<'_>) -> Result<Row> {
+    let len = r.array_up_to(5)?;
+    Ok(match (len, r.u8()?) {
+        (1, 0) => Row::Create,
+        (5, 1) => {
+            let content = r.bytes(usize::MAX)?.to_vec();
+            let (id, echoed) = (r.item()?, r.bool()?);
+            let sealed = if r.null()? {
+                None
+            } else {
+                r.array(2)?;
+                Some(Sealed { generation: r.item()?, frame: r.bytes(usize::MAX)?.to_vec() })
+            };
+            Row::Message { content, id, sealed, echoed }
+        }
+        (2, 2) => Row::Change(r.item()?),
+        (5, 3) => Row::TakeOut { leaf: r.item()?, scope: r.item()?, signature: r.item()?, not_before: r.item()? },
+        (2, 4) => Row::Request(r.item()?),
+        (3, 5) => Row::Answer { to: r.item()?, not_before: r.item()? },
+        _ => return Err(Error::damaged("not a row of the queue")),
+    })
+}
+
+pub(super) fn pending_record(pending: &Pending) -> Vec<u8> {
+    let Pending { row, entry, fresh, body } = pending;
+    records::encode(5, |w: &mut Writer| {
+        w.uint(*row).bytes(entry).bytes(fresh.signing.expose_seed()).bytes(fresh.seal.expose().expose()).item(body);
+    })
+}
+
+pub(super) fn read_pending(r: &mut Reader<'_>) -> Result<Pending> {
+    Ok(Pending {
+        row: r.u64()?,
+        entry: r.fixed()?,
+        fresh: FreshKeys {
+            signing: SigningKey::from_seed(Secret::<32>::from_bytes(&mut r.fixed()?).expose()),
+            seal: SealSecret::from_secret(Secret::from_bytes(&mut r.fixed()?)),
+        },
+        body: r.item()?,
+    })
+}

@@ -1,0 +1,292 @@
+//! A session as records: written through as it changes, read when a group is first used.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::queue::{read_pending, read_row, row_record};
+use super::records::{self, PAGE};
+use super::session::{Cursor, Session};
+use super::standing::{Status, doubt_number, doubt_of, status_number, status_of};
+use crate::crypto::kem::SealSecret;
+use crate::crypto::sign::SigningKey;
+use crate::error::{Error, Result};
+use crate::group::{EpochSecrets, Group, UnverifiedState};
+use crate::identity::UnverifiedLeaf;
+use crate::ids::{Epoch, Generation, GroupId, LeafIndex};
+use crate::limits;
+use crate::ratchet::{EpochContext, ReceivingChain, ReceivingChains, SendingChain};
+use crate::secret::Secret;
+use crate::store::{ChangeSet, RecordKey};
+use crate::wire::{Reader, Wire};
+
+impl Session {
+    pub(super) fn save_row(&self, number: u64, changes: &mut ChangeSet) {
+        if let Some(row) = self.queue.get(&number) {
+            changes.put(records::row(self.id(), number), row_record(row));
+        }
+    }
+
+    pub(super) fn save_cursor(&self, changes: &mut ChangeSet) {
+        let Cursor { next, last_commit, first_row, next_row, seen, doubt, trusted, rejoin, leave, renewed } =
+            &self.cursor;
+        let record = records::encode(10, |w| {
+            w.uint(*next).uint(*last_commit).uint(*first_row).uint(*next_row).bytes(seen);
+            w.uint(doubt_number(*doubt)).item(trusted).option(rejoin.as_ref()).uint(*leave).item(renewed);
+        });
+        changes.put(records::cursor(self.id()), record);
+    }
+
+    pub(super) fn save_sending(&self, changes: &mut ChangeSet) {
+        if let Some(chain) = &self.sending {
+            let record = records::encode(2, |w| {
+                w.item(&chain.generation()).bytes(chain.chain_key().expose());
+            });
+            changes.put(records::sending(self.id()), record);
+        }
+    }
+
+    /// Writes what the chains of these senders have become, and of these late messages' keys.
+    pub(super) fn save_chains(
+        &mut self,
+        moved: &BTreeSet<LeafIndex>,
+        late: &BTreeSet<(LeafIndex, Generation)>,
+        changes: &mut ChangeSet,
+    ) {
+        let id = self.id();
+        for leaf in moved {
+            if self.started.insert(*leaf) {
+                self.save_page(leaf.0 / PAGE, changes);
+            }
+            if let Some(chain) = self.chains.get(*leaf) {
+                changes.put(records::chain(id, *leaf), chain_record(chain));
+            }
+        }
+        for (leaf, generation) in late {
+            let key = self.chains.get(*leaf).and_then(|chain| chain.skipped_key(*generation));
+            let name = records::skipped(id, *leaf, *generation);
+            match key {
+                Some(key) => changes.put(name, key.expose().to_vec()),
+                None => changes.delete(name),
+            }
+        }
+    }
+
+    pub(super) fn save_group(&self, changes: &mut ChangeSet) {
+        let EpochSecrets { context, exporter, authenticator, request, init } = &self.group.secrets;
+        let record = records::encode(9, |w| {
+            w.uint(status_number(self.status)).item(&self.group.own);
+            w.bytes(self.group.signing.expose_seed()).bytes(self.group.seal.expose().expose());
+            w.bytes(context.header_key().expose()).bytes(exporter.expose()).bytes(authenticator);
+            w.bytes(request.expose()).bytes(init.expose());
+        });
+        changes.put(records::group(self.id()), record);
+    }
+
+    pub(super) fn save_epoch(&self, changes: &mut ChangeSet) {
+        self.save_group(changes);
+        let state = self.group.state.encode_without_leaves();
+        changes.put(
+            records::state(self.id()),
+            records::encode(1, |w| {
+                w.bytes(&state);
+            }),
+        );
+        self.save_sending(changes);
+        let pages: BTreeSet<u32> = self.group.state.leaves.keys().map(|leaf| leaf.0 / PAGE).collect();
+        for page in pages {
+            self.save_page(page, changes);
+        }
+    }
+
+    pub(super) fn save_page(&self, page: u32, changes: &mut ChangeSet) {
+        let first = page.saturating_mul(PAGE);
+        let untouched: Vec<(LeafIndex, &ReceivingChain)> = (first..first.saturating_add(PAGE))
+            .map(LeafIndex)
+            .filter(|leaf| !self.started.contains(leaf))
+            .filter_map(|leaf| self.chains.get(leaf).map(|chain| (leaf, chain)))
+            .collect();
+        let record = records::encode(1, |w| {
+            w.array(untouched.len());
+            for (leaf, chain) in untouched {
+                w.array(2).item(&leaf).bytes(chain.chain_key().expose());
+            }
+        });
+        changes.put(records::page(self.id(), page), record);
+    }
+}
+
+/// Reads a group's records. `load` gives a record or none.
+pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8>>>) -> Result<Session> {
+    let need = |key| load(key)?.ok_or(Error::damaged("a record of a group is missing: restore the store"));
+    let (status, group) = load_group(id, &need)?;
+    let cursor = records::decode(&need(records::cursor(id))?, 10, |r| {
+        Ok(Cursor {
+            next: r.u64()?,
+            last_commit: r.u64()?,
+            first_row: r.u64()?,
+            next_row: r.u64()?,
+            seen: r.fixed()?,
+            doubt: doubt_of(r.u64()?)?,
+            trusted: r.item()?,
+            rejoin: r.option()?,
+            leave: r.u64()?,
+            renewed: r.item()?,
+        })
+    })?;
+    if cursor.next_row.saturating_sub(cursor.first_row) > limits::QUEUE {
+        return Err(Error::damaged("a group's queue is longer than it can be: restore the store"));
+    }
+    let mut queue = BTreeMap::new();
+    for number in cursor.first_row..cursor.next_row {
+        if let Some(record) = load(records::row(id, number))? {
+            queue.insert(number, records::decode(&record, 1, read_row)?);
+        }
+    }
+    let pending = load(records::pending(id))?.map(|record| records::decode(&record, 5, read_pending)).transpose()?;
+    let requests = records::decode(&need(records::requests(id))?, 1, read_requests)?;
+    let sending = load(records::sending(id))?
+        .map(|record| {
+            records::decode(&record, 2, |r| {
+                let generation = r.item()?;
+                let key = Secret::from_bytes(&mut r.fixed()?);
+                Ok(SendingChain::restore(group.own, generation, key, group.signing.duplicate()))
+            })
+        })
+        .transpose()?;
+    let mut session = Session {
+        group,
+        status,
+        cursor,
+        sending,
+        chains: ReceivingChains::default(),
+        started: BTreeSet::new(),
+        queue,
+        pending,
+        requests,
+        posts: BTreeMap::new(),
+        accepted: BTreeSet::new(),
+        behind: None,
+        asked: None,
+    };
+    load_chains(&mut session, load)?;
+    Ok(session)
+}
+
+fn load_group(id: GroupId, need: &dyn Fn(RecordKey) -> Result<Vec<u8>>) -> Result<(Status, Group)> {
+    let state =
+        records::decode(&need(records::state(id))?, 1, |r| UnverifiedState::<LeafIndex>::decode(r.bytes(usize::MAX)?))?;
+    let UnverifiedState { mut state, leaves } = state;
+    for index in leaves {
+        let record = need(records::leaf(id, index))?;
+        let leaf = records::decode(&record, 1, |r| UnverifiedLeaf::decode(r.bytes(limits::LEAF)?))?;
+        // It was verified before it was stored.
+        state.leaves.insert(index, Arc::new(leaf.assume_verified()));
+    }
+    let context_hash = state.context_hash();
+    records::decode(&need(records::group(id))?, 9, |r| {
+        let status = status_of(r.u64()?)?;
+        let own = r.item()?;
+        let signing = SigningKey::from_seed(Secret::<32>::from_bytes(&mut r.fixed()?).expose());
+        let seal = SealSecret::from_secret(Secret::from_bytes(&mut r.fixed()?));
+        let header_key = Secret::from_bytes(&mut r.fixed()?);
+        let secrets = EpochSecrets {
+            context: EpochContext::new(id, state.epoch, context_hash, header_key),
+            exporter: Secret::from_bytes(&mut r.fixed()?),
+            authenticator: r.fixed()?,
+            request: Secret::from_bytes(&mut r.fixed()?),
+            init: Secret::from_bytes(&mut r.fixed()?),
+        };
+        Ok((status, Group { state, own, signing, seal, secrets }))
+    })
+}
+
+fn load_chains(session: &mut Session, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8>>>) -> Result<()> {
+    let id = session.id();
+    if !matches!(session.status, Status::Active | Status::Leaving | Status::Invited) {
+        return Ok(());
+    }
+    let mut untouched = BTreeMap::new();
+    let pages: BTreeSet<u32> = session.group.state.leaves.keys().map(|leaf| leaf.0 / PAGE).collect();
+    for page in pages {
+        let record = load(records::page(id, page))?.ok_or(Error::damaged("a record of chain keys is missing"))?;
+        records::decode(&record, 1, |r| {
+            for _ in 0..r.array_up_to(PAGE as usize)? {
+                r.array(2)?;
+                untouched.insert(r.item::<LeafIndex>()?, Secret::from_bytes(&mut r.fixed()?));
+            }
+            Ok(())
+        })?;
+    }
+    for (index, leaf) in &session.group.state.leaves {
+        if *index == session.group.own {
+            continue;
+        }
+        let key = leaf.signature_key().clone();
+        let chain = match untouched.remove(index) {
+            Some(chain_key) => ReceivingChain::new(chain_key, key),
+            None => {
+                session.started.insert(*index);
+                let record = load(records::chain(id, *index))?.ok_or(Error::damaged("a sender's chain is missing"))?;
+                let (chain_key, next, late) = records::decode(&record, 3, read_chain)?;
+                let mut skipped = BTreeMap::new();
+                for generation in late {
+                    let bytes = load(records::skipped(id, *index, generation))?;
+                    let mut bytes: [u8; 32] = bytes
+                        .and_then(|bytes| bytes.try_into().ok())
+                        .ok_or(Error::damaged("a late message's key is missing"))?;
+                    skipped.insert(generation, Secret::from_bytes(&mut bytes));
+                }
+                ReceivingChain::restore(chain_key, next, skipped, key)?
+            }
+        };
+        session.chains.insert(*index, chain);
+    }
+    Ok(())
+}
+
+pub(super) fn leaf_record(encoded: &[u8]) -> Vec<u8> {
+    records::encode(1, |w| {
+        w.bytes(encoded);
+    })
+}
+
+/// The chain key, the next generation, and which late messages' keys are kept, as runs.
+fn chain_record(chain: &ReceivingChain) -> Vec<u8> {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for (Generation(generation), _) in chain.skipped() {
+        match runs.last_mut() {
+            Some((start, len)) if start.saturating_add(*len) == generation => *len = len.saturating_add(1),
+            _ => runs.push((generation, 1)),
+        }
+    }
+    records::encode(3, |w| {
+        w.bytes(chain.chain_key().expose()).item(&chain.next()).array(runs.len());
+        for (start, len) in runs {
+            w.array(2).uint(start.into()).uint(len.into());
+        }
+    })
+}
+
+fn read_chain(r: &mut Reader<'_>) -> Result<(Secret<32>, Generation, Vec<Generation>)> {
+    let (key, next) = (Secret::from_bytes(&mut r.fixed()?), r.item()?);
+    let mut late = Vec::new();
+    for _ in 0..r.array_up_to(limits::SKIPPED_PER_SENDER as usize)? {
+        r.array(2)?;
+        let (start, len) = (r.u32()?, r.u32()?);
+        if len > limits::SKIPPED_PER_SENDER {
+            return Err(Error::damaged("a run of late messages is too long"));
+        }
+        late.extend((start..start.saturating_add(len)).map(Generation));
+    }
+    Ok((key, next, late))
+}
+
+fn read_requests(r: &mut Reader<'_>) -> Result<BTreeMap<Epoch, Secret<32>>> {
+    let count = r.array_up_to(limits::REQUEST_EPOCHS)?;
+    (0..count)
+        .map(|_| {
+            r.array(2)?;
+            Ok((r.item()?, Secret::from_bytes(&mut r.fixed()?)))
+        })
+        .collect()
+}
