@@ -101,3 +101,8 @@ pub use crypto::sign::{Signature, SignatureInput, Signer, SigningKey, VerifyKey}
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{DeviceId, Epoch, Generation, GroupId, LeafHash, LeafIndex, MessageId, Suite, Timestamp, Validity};
 pub use secret::Secret;
+
+/// The README's program is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
