@@ -38,7 +38,7 @@ pub enum ErrorKind {
     Storage,
     /// A stored record is damaged, sealed under another key, or from a newer version. The store is left untouched.
     Damaged,
-    /// The client was closed by an earlier storage failure or a detected rollback. Open it again, or rejoin.
+    /// The client was closed by an earlier storage failure. Open it again.
     Closed,
 }
 

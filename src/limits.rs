@@ -49,7 +49,7 @@ pub const PROPOSALS: usize = ROSTER;
 /// Identities a group remembers as barred; the oldest is forgotten first.
 pub const BARRED: usize = 1_024;
 
-/// Past epochs whose request key a member keeps, so that whoever was left behind in one can ask to be readmitted. The
+/// Epochs whose request key a member keeps, the present one among them, so that whoever was left behind in one can ask to be readmitted. The
 /// key opens such requests and nothing else.
 pub const REQUEST_EPOCHS: usize = 64;
 

@@ -113,7 +113,7 @@ pub enum EntryBody {
         /// The welcome, with the reader's stanza.
         welcome: EnvelopeFor,
     },
-    /// A request, with the reader's stanza if it has one.
+    /// A request, with its one stanza, which is the same for every reader.
     Request(Option<EnvelopeFor>),
 }
 

@@ -32,8 +32,8 @@ pub enum Change {
     Heal,
     /// Leaves the group, with all one's devices.
     Leave,
-    /// Asks the other members to readmit this device, after [`Excluded`](super::EventKind::Excluded) or
-    /// [`RolledBack`](super::EventKind::RolledBack).
+    /// Asks the other members to readmit this device, after [`Excluded`](super::EventKind::Excluded),
+    /// [`Removed`](super::EventKind::Removed) or [`RolledBack`](super::EventKind::RolledBack).
     Rejoin,
 }
 

@@ -102,7 +102,7 @@ impl Draft<'_> {
         self.doubt(session, seq, doubt);
     }
 
-    /// Another member of this epoch has seen the same log as we have, and is still here.
+    /// Another member of this epoch has seen the same log as we have: what we could not open was void for it as well.
     pub(super) fn settle(&mut self, session: &mut Session, seq: u64) {
         if session.cursor.doubt >= Doubt::Excluded {
             self.emit(session.id(), seq, EventKind::Resumed);
@@ -143,6 +143,7 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Ends the doubt; what came back during it is done, unless all of it goes out again.
     fn settle_unless(&mut self, session: &mut Session, seq: u64, all_again: bool) {
         if all_again {
             if session.cursor.doubt >= Doubt::Excluded {

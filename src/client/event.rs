@@ -38,7 +38,8 @@ pub struct Event {
 pub enum EventKind {
     /// A member said something.
     Message {
-        /// The message's id, the same for every member.
+        /// The message's id, the same for every member. A message whose sender could not tell whether it counted may
+        /// come twice, with one id: show it once.
         id: MessageId,
         /// Who said it.
         user: UserUri,
@@ -70,7 +71,8 @@ pub enum EventKind {
         /// Who readmitted us.
         by: UserUri,
     },
-    /// We were taken out, by a commit that we cannot read, so by what the hub says.
+    /// We were taken out: by a commit that was sealed to us all the same, which ends the group here, or by one that we
+    /// cannot read, so by what the hub says, which is a doubt like [`Excluded`](Self::Excluded).
     Removed,
     /// Another device that lost its state asks to be readmitted.
     RejoinRequested {
@@ -81,7 +83,8 @@ pub enum EventKind {
         /// The request, for [`Change::Readmit`](super::Change::Readmit).
         request: Box<RejoinRequest>,
     },
-    /// A user we know has another identity key than before.
+    /// A user has another identity key in this group than the one this device knows. Told each time, until the app
+    /// [accepts](super::Client::accept_identity) the new one.
     IdentityChanged {
         /// Who.
         user: UserUri,
@@ -108,9 +111,10 @@ pub enum EventKind {
     /// The others may have gone on without us: something claims to be from a later epoch, or to take us out. This epoch
     /// is read and written on; nothing is lost by waiting for [`Resumed`](Self::Resumed) or by rejoining.
     Excluded,
-    /// They have not: a member of our epoch has seen the same log.
+    /// They have not: a member of our epoch has seen the same log, or has led the group on with us.
     Resumed,
-    /// The group lists another root key for an app than this device knows.
+    /// The group lists another root key for an app than this device knows. Told each time, until the app
+    /// [accepts](super::Client::accept_roots) it.
     RootChanged {
         /// The app.
         domain: AppDomain,
@@ -126,7 +130,7 @@ pub enum EventKind {
     RolledBack,
     /// A message that claims to be ours, which we did not send.
     CloneSuspected,
-    /// A commit's clock is more than an hour off ours.
+    /// A commit's clock is more than an hour ahead of ours.
     ClockSkew,
 }
 

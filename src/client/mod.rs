@@ -175,7 +175,7 @@ impl Client {
         Ok(self.memory()?.packages.keys().copied().collect())
     }
 
-    /// Founds a group with this device as owner. Its log is opened by the next post.
+    /// Founds a group with this device as owner. Its log is opened by the first post that the outbox gives.
     ///
     /// Fails with `NotAllowed` if the policy does not list this device's own app, and with `Expired` if the device's
     /// credential is out of date.
@@ -185,7 +185,8 @@ impl Client {
 
     /// Queues a change to a group. It happens when its commit is through the log ([`EventKind::Changed`]), is made anew
     /// if another commit was first, and is dropped with a reason if it can no longer happen
-    /// ([`EventKind::IntentDropped`]).
+    /// ([`EventKind::IntentDropped`]). While it is not clear whether the others are still in this epoch, it waits for a
+    /// sign of them, at most a minute.
     pub fn change(&mut self, group: &GroupId, change: Change) -> Result<IntentId> {
         self.run(|draft| draft.change(*group, change)).map(|saved| saved.value)
     }
@@ -215,7 +216,8 @@ impl Client {
     }
 
     /// When to drain the outbox next even if nothing else happens: another member's leave that this device may have to
-    /// commit, or a healing that the policy asks for.
+    /// commit, a healing that the policy asks for, an answer to a member who asks whether others are still here, or the
+    /// end of this device's own waiting for such an answer.
     pub fn wake_at(&mut self) -> Result<Option<Timestamp>> {
         let (mut earliest, now) = (None, self.environment.now());
         for group in self.groups()? {
@@ -265,6 +267,9 @@ impl Client {
     }
 
     /// Deletes everything this device holds of a group. The others are told nothing; leave first.
+    ///
+    /// Needed before an invitation to a group that this device still holds, as after a removal: until then a welcome to
+    /// it does nothing.
     pub fn forget(&mut self, group: &GroupId) -> Result<()> {
         self.run(|draft| draft.forget(*group)).map(|saved| saved.value)
     }

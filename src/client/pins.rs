@@ -1,5 +1,6 @@
 //! What a device remembers of others across groups: users' identity keys and apps' roots (`docs/protocol.md`,
-//! section 3.6). The first one seen is kept; another is reported, every time, until the app accepts it.
+//! section 3.6). The first one seen is kept; another is reported, every time, until the app accepts it. This device's own
+//! user and app are known from its credential.
 
 use super::event::EventKind;
 use super::records;

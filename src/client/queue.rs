@@ -22,7 +22,7 @@ pub(super) enum Row {
     Message { content: Vec<u8>, id: MessageId, sealed: Option<Sealed>, echoed: bool },
     /// A change, until its commit returns.
     Change(Change),
-    /// Another member's leave, to be committed once `not_before` has passed.
+    /// Another member's leave, to be committed once `not_before` has passed and while it can be.
     TakeOut { leaf: LeafIndex, scope: LeaveScope, signature: Signature, not_before: Timestamp },
     /// A request to be readmitted.
     Request(Envelope),
@@ -33,8 +33,17 @@ pub(super) enum Row {
 impl Row {
     /// Whether this is a message that the protocol sends by itself.
     pub(super) fn is_sign(&self) -> bool {
-        let Self::Message { content, .. } = self else { return false };
-        matches!(MessageContent::decode(content), Ok(MessageContent { said: Said::Leave(..) | Said::Here { .. }, .. }))
+        matches!(self.said(), Some(Said::Leave(..) | Said::Here { .. }))
+    }
+
+    /// Whether this is a sign of life, or asks for one.
+    pub(super) fn is_here(&self) -> bool {
+        matches!(self.said(), Some(Said::Here { .. }))
+    }
+
+    fn said(&self) -> Option<Said> {
+        let Self::Message { content, .. } = self else { return None };
+        MessageContent::decode(content).ok().map(|content| content.said)
     }
 }
 

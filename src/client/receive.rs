@@ -233,7 +233,7 @@ impl Draft<'_> {
         u64::from(byte[0]) % TURN
     }
 
-    /// Another member wants out: whoever holds the wish longest commits it.
+    /// Another member wants out: whoever's turn comes first commits it.
     fn take_up_leave(
         &mut self,
         session: &mut Session,
@@ -274,7 +274,8 @@ impl Draft<'_> {
             }
             let state = &session.group.state;
             let may_post = state.member(session.group.own).is_ok_and(|(_, user)| user.role >= state.policy.post);
-            if !may_post && session.status == Status::Active {
+            let said_by_app = session.queue.get(&number).is_some_and(|row| !row.is_sign());
+            if !may_post && said_by_app && session.status == Status::Active {
                 session.drop_row(number, &mut self.changes);
                 let why = ErrorKind::NotAllowed;
                 self.emit(session.id(), seq, EventKind::MessageDropped { id, why });
@@ -283,7 +284,7 @@ impl Draft<'_> {
             if echoed {
                 summary.duplicates = summary.duplicates.saturating_add(1);
             } else {
-                if session.queue.get(&number).is_some_and(|row| !row.is_sign()) {
+                if said_by_app {
                     summary.echoes.push(id);
                 }
                 self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
@@ -324,7 +325,7 @@ impl Draft<'_> {
         }
     }
 
-    /// Another device asks to be readmitted. Whether the request is authentic, as far as we can read it.
+    /// Another device asks to be readmitted. Whether the request is authentic, or not for us to judge.
     fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> bool {
         let Some(request) = request else { return true };
         let key = Group::request_epoch(request.header()).ok().and_then(|epoch| session.requests.get(&epoch));

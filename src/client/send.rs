@@ -54,7 +54,7 @@ impl Draft<'_> {
         })
     }
 
-    /// Queues the message that asks the others to take us out; from now on nothing else is sent.
+    /// Queues the message that asks the others to take us out; from now on the app can queue nothing else.
     pub(super) fn leave(&mut self, session: &mut Session, scope: LeaveScope) -> Result<IntentId> {
         let state = &session.group.state;
         let (own, _) = state.member(session.group.own)?;
@@ -144,8 +144,8 @@ impl Draft<'_> {
                 }
                 _ if !session.status.reads() || waits => {}
                 Row::Message { echoed: true, .. } | Row::Answer { .. } => {}
-                // What was said after a change is for those whom the change leaves.
-                Row::Message { .. } if held && !row.is_sign() => {}
+                // What was said after a change is for those whom the change leaves; a leave is signed by the key it brings.
+                Row::Message { .. } if held && !row.is_here() => {}
                 Row::Message { .. } => {
                     sealed_any |= self.seal(session, number)?;
                     if let Some(Row::Message { sealed: Some(Sealed { frame, .. }), .. }) = session.queue.get(&number) {

@@ -31,7 +31,7 @@ pub(super) struct Cursor {
     pub(super) next_row: u64,
     /// The hash of the last commit entry processed, valid or not.
     pub(super) seen: Hash,
-    /// While there is doubt, what came back may be void for the others, and is kept (section 5.6).
+    /// While there is doubt, what came back may be void for the others, and is kept (`docs/protocol.md`, section 5.6).
     pub(super) doubt: Doubt,
     /// The last epoch without doubt, whose request key the others hold.
     pub(super) trusted: Epoch,
@@ -230,19 +230,24 @@ impl Session {
         self.cursor.first_row = self.queue.keys().next().copied().unwrap_or(self.cursor.next_row);
     }
 
-    /// When something falls due by itself; healing only if it is possible at all.
+    /// When something falls due by itself: a heal if one is possible, another's leave, an answer, or the end of waiting for
+    /// one.
     pub(super) fn wake_at(&self, may_heal: bool) -> Option<Timestamp> {
-        if self.status != Status::Active {
+        if !self.status.reads() {
             return None;
         }
+        let active = self.status == Status::Active;
         let every = self.group.state.policy.heal_after;
-        let heal = (every > 0 && may_heal).then(|| self.cursor.renewed.after(every.saturating_add(1)));
-        let leaves = self.queue.values().filter_map(|row| match row {
-            Row::TakeOut { not_before, .. } | Row::Answer { not_before, .. } => Some(*not_before),
+        let heal = (active && may_heal && every > 0).then(|| self.cursor.renewed.after(every.saturating_add(1)));
+        let held = self.cursor.doubt != Doubt::None && self.pending.is_none();
+        let answer = self.asked.filter(|_| held).map(|asked| asked.after(ANSWER_TIME));
+        let rows = self.queue.values().filter_map(|row| match row {
+            Row::Answer { not_before, .. } => Some(*not_before),
+            Row::TakeOut { not_before, .. } if active => Some(answer.unwrap_or_default().max(*not_before)),
+            Row::Change(_) => answer,
             _ => None,
         });
-        let answer = self.asked.map(|asked| asked.after(ANSWER_TIME));
-        leaves.chain(heal).chain(answer).min()
+        rows.chain(heal).min()
     }
 
     pub(super) fn set_pending(&mut self, pending: Option<Pending>, changes: &mut ChangeSet) {

@@ -17,8 +17,8 @@ pub enum Status {
     Excluded,
     /// Our state is an old copy; [rejoin](super::Change::Rejoin) or forget it.
     RolledBack,
-    /// Taken out, by what the hub says. The epoch is still read and written, in case the hub lies; forget the group, or
-    /// [rejoin](super::Change::Rejoin).
+    /// Taken out. If only the hub says so, the epoch is still read and written, in case it lies; after a commit that we
+    /// could read, nothing is. Forget the group, or [rejoin](super::Change::Rejoin).
     Removed,
 }
 

@@ -101,7 +101,7 @@ impl Wire for CommitBody {
 pub struct Occasion {
     /// This moment. A commit never goes back behind the group's own time.
     pub time: Timestamp,
-    /// The hash of the last commit entry processed, as in [`CommitHeader::seen`].
+    /// The hash of the last commit entry processed, valid or not, as in [`CommitHeader::seen`].
     pub seen: [u8; 32],
 }
 
@@ -143,7 +143,7 @@ pub struct Transition {
 /// Why a commit was not applied (section 5.6).
 #[derive(Debug)]
 pub enum Rejected {
-    /// We cannot open or confirm it. It is void for us, though perhaps not for others.
+    /// We cannot open or confirm it, or it is of a kind we do not know. It is void for us, though perhaps not for others.
     Unopened(Error),
     /// It is authentic and breaks a rule, so it is void for everyone.
     Invalid(Error),
@@ -153,7 +153,7 @@ pub enum Rejected {
     Removed,
 }
 
-/// The hash by which a welcome names its commit as the log shows it.
+/// The hash of a commit as the log shows it: welcomes, commits and messages name one by it.
 pub(crate) fn entry_hash(header: &[u8], body: &[u8]) -> Hash {
     kdf::hash(labels::HASH_COMMIT_ENTRY, 2, |w| {
         w.bytes(header).bytes(body);

@@ -12,7 +12,8 @@ use crate::wire::{Reader, Wire, Writer};
 
 /// The content of a message: a random nonce, so that equal texts are different messages, and what is said.
 ///
-/// Encoded once, when it is queued; every encryption of it, in whichever epoch, carries the same bytes.
+/// Encoded once, when it is queued; every encryption of it, in whichever epoch, carries the same bytes. A leave alone is
+/// signed anew if the leaf's key has changed meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MessageContent {
     pub(crate) nonce: [u8; 16],

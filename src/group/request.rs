@@ -1,4 +1,4 @@
-//! Requests to be readmitted after excluded or rolled-back state (`docs/protocol.md`, section 5.7).
+//! Requests to be readmitted after excluded, removed or rolled-back state (`docs/protocol.md`, section 5.7).
 
 use super::Group;
 use super::proposal::{Proposal, rejoin_input};
@@ -130,6 +130,8 @@ impl Group {
     }
 
     /// Opens a request with the request key of its epoch, and [verifies](RejoinRequest::verify) it at `now`.
+    ///
+    /// Fails with `Malformed` or `Unauthentic`, with `NotAllowed` if it is for another group, and as verifying fails.
     pub fn open_request(&self, request: &EnvelopeFor, key: &Secret<32>, now: Timestamp) -> Result<RejoinRequest> {
         let seal = SealSecret::from_secret(Secret::copy_from(key.expose()));
         let address = Address::decode(request.header().public())?;

@@ -152,7 +152,7 @@ impl Group {
             .find(|(_, leaf)| leaf.encoded() == package.leaf().encoded())
             .map(|(index, _)| *index)
             .ok_or(Error::unauthentic())?;
-        // The inviter's leaf and signature first: the rest of the roster is work that only a member may cause.
+        // The inviter's leaf and signature first: the rest of the roster is work that only whoever signed for it may cause.
         let claimed = unverified.leaves.iter().find(|(index, _)| *index == inviter).ok_or(Error::unauthentic())?;
         let (apps, time) = (&unverified.state.policy.apps, unverified.state.time);
         let signed_by = claimed.1.clone().verify(apps, Some(time))?;

@@ -43,6 +43,8 @@ def objects():
     frame, stanza = group["message"]["frame"], commit[1][0][1]
     yield "request-payload", cbor([id_, 0, package, bytes(64)])
     yield "message-content", cbor([bytes(16), 1, [True, group["leave_signature"]]])
+    yield "message-content", cbor([bytes(16), 2, True])
+    yield "carried", cbor([bytes(16), group["message"]["content"]])
     for body in ([0, 0, "a.example"], [1, frame], [2, commit, None], [2, commit, welcome]):
         yield "post", cbor([id_, 0, body])
     part = [welcome[0], welcome[1][0][1], welcome[2]]
