@@ -53,6 +53,12 @@ pub const BARRED: usize = 1_024;
 /// key opens such requests and nothing else.
 pub const REQUEST_EPOCHS: usize = 64;
 
+/// Seconds for which a request to be readmitted holds: 24 hours.
+pub const REQUEST_LIFETIME: u64 = 24 * 60 * 60;
+
+/// Requests to be readmitted to one group that a device keeps open, each with its key package.
+pub const OPEN_REQUESTS: usize = 8;
+
 /// Apps a policy may list.
 pub const APPS: usize = 64;
 

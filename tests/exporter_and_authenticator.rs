@@ -7,7 +7,7 @@ use convivio::client::Change;
 use support::*;
 
 fn exported(device: &mut Device, group: &GroupId, label: &str, context: &[u8]) -> [u8; 32] {
-    *device.client.group(group).unwrap().export(label, context).expose()
+    *device.client.group(group).unwrap().export(label, context).unwrap().expose()
 }
 
 #[test]

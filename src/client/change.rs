@@ -58,7 +58,7 @@ impl Change {
             Self::Readmit(request) => {
                 let package = request.verify(state, now)?;
                 init_keys.insert(package.id(), package.init_key().clone());
-                vec![request.proposal()]
+                vec![request.proposal(state)?]
             }
             Self::Remove(user) => vec![Proposal::Remove(user.clone())],
             Self::RemoveDevice(device) => {

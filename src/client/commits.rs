@@ -8,6 +8,8 @@ use super::standing::{Doubt, Status};
 use crate::envelope::{EnvelopeFor, Header};
 use crate::error::{ErrorKind, Result};
 use crate::group::{CommitHeader, Rejected, Role, Transition, entry_hash};
+use crate::identity::Leaf;
+use crate::ids::LeafIndex;
 use crate::limits;
 use crate::log::PostBody;
 use crate::wire::Wire;
@@ -85,7 +87,8 @@ impl Draft<'_> {
     /// Something in the log may have led the others on without us. It is not authenticated, so nothing is given up for
     /// it: this epoch goes on being read and written, and messages are kept until another member shows that they count.
     pub(super) fn doubt(&mut self, session: &mut Session, seq: u64, doubt: Doubt) {
-        if doubt <= session.cursor.doubt {
+        let alone = session.group.state.leaves.len() == 1;
+        if alone || doubt <= session.cursor.doubt {
             return;
         }
         session.cursor.doubt = doubt;
@@ -102,26 +105,48 @@ impl Draft<'_> {
         self.doubt(session, seq, doubt);
     }
 
-    /// Another member of this epoch has seen the same log as we have: what we could not open was void for it as well.
-    pub(super) fn settle(&mut self, session: &mut Session, seq: u64) {
+    /// Another member of this epoch has seen the same log as we have. One may have shut us out and lie about it, so where
+    /// there are two other users, two must say so.
+    pub(super) fn support(&mut self, session: &mut Session, seq: u64, by: LeafIndex) {
+        if session.cursor.doubt == Doubt::None {
+            return;
+        }
+        let state = &session.group.state;
+        let user_of = |leaf: LeafIndex| state.leaf(leaf).map(Leaf::user);
+        let own = user_of(session.group.own);
+        let others = state.users.keys().filter(|user| Some(*user) != own).count();
+        let first = session.cursor.support.and_then(user_of);
+        let enough = user_of(by) == own || others <= 1 || first.is_some_and(|first| Some(first) != user_of(by));
+        if enough {
+            self.settle(session, seq);
+        } else {
+            session.cursor.support = Some(by);
+        }
+    }
+
+    fn settle(&mut self, session: &mut Session, seq: u64) {
         if session.cursor.doubt >= Doubt::Excluded {
             self.emit(session.id(), seq, EventKind::Resumed);
         }
         session.settle(&mut self.changes);
     }
 
+    /// Someone uses keys of this epoch that are not ours, or bits were flipped.
+    pub(super) fn fork(&mut self, session: &mut Session, seq: u64) {
+        if session.cursor.doubt == Doubt::None {
+            self.emit(session.id(), seq, EventKind::ForkSuspected);
+        }
+        self.later_epoch(session, seq);
+    }
+
     /// Enters the epoch of a valid commit.
     fn adopt(&mut self, session: &mut Session, seq: u64, transition: Transition, own: Option<Pending>) -> Result<()> {
         let Transition { group, chains, by, changes: effects, seen } = transition;
         let author = session.group.state.member(by)?.0.user().clone();
-        let mut all_again = false;
         if by == session.group.own {
             session.cursor.renewed = self.environment.now();
-        } else if session.cursor.doubt != Doubt::None {
-            // Whoever committed after the same entries as we took the one we could not open for void; else nobody can
-            // tell what of ours counted.
-            all_again = seen != session.cursor.seen;
-            self.settle_unless(session, seq, all_again);
+        } else if seen == session.cursor.seen {
+            self.support(session, seq, by);
         }
         let intent = own.as_ref().and_then(|pending| match session.queue.get(&pending.row) {
             Some(Row::Change(_)) => Some(IntentId(pending.row)),
@@ -131,7 +156,7 @@ impl Draft<'_> {
             session.drop_row(pending.row, &mut self.changes);
         }
         session.set_pending(None, &mut self.changes);
-        session.advance((group, chains), all_again, &mut self.changes);
+        session.advance((group, chains), &mut self.changes);
         session.trust();
         self.report_skew(session, seq);
         self.check_changed_pins(session, seq, &effects)?;
@@ -144,17 +169,6 @@ impl Draft<'_> {
     }
 
     /// Ends the doubt; what came back during it is done, unless all of it goes out again.
-    fn settle_unless(&mut self, session: &mut Session, seq: u64, all_again: bool) {
-        if all_again {
-            if session.cursor.doubt >= Doubt::Excluded {
-                self.emit(session.id(), seq, EventKind::Resumed);
-            }
-            session.cursor.doubt = Doubt::None;
-        } else {
-            self.settle(session, seq);
-        }
-    }
-
     /// Two owners left at once and the other was faster: a group keeps one, so this leave can no longer happen.
     fn stay_if_last_owner(&mut self, session: &mut Session, seq: u64) {
         let state = &session.group.state;

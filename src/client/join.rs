@@ -77,8 +77,8 @@ impl Draft<'_> {
         let mut unused: Vec<LeafHash> = self.memory.packages.keys().copied().collect();
         // The answer to an open request to be readmitted comes by its package.
         for group in self.memory.groups.clone() {
-            let asked = self.memory.session(self.store, group)?.cursor.rejoin;
-            unused.retain(|id| Some(*id) != asked);
+            let asked = &self.memory.session(self.store, group)?.cursor.rejoin;
+            unused.retain(|id| !asked.contains(id));
         }
         for id in unused {
             self.drop_package(&id);
@@ -112,7 +112,7 @@ impl Draft<'_> {
         }
     }
 
-    fn drop_package(&mut self, id: &LeafHash) {
+    pub(super) fn drop_package(&mut self, id: &LeafHash) {
         self.changes.delete(records::package(id));
         self.memory.packages.remove(id);
         self.memory.save_packages(&mut self.changes);
@@ -127,7 +127,7 @@ impl Draft<'_> {
             return Ok(false);
         };
         let held = self.memory.groups.contains(&entry.group);
-        let asked = held && self.memory.session(self.store, entry.group)?.cursor.rejoin == Some(*id);
+        let asked = held && self.memory.session(self.store, entry.group)?.cursor.rejoin.contains(id);
         if !self.memory.packages.contains_key(id) || held && !asked {
             return Ok(false);
         }

@@ -398,9 +398,13 @@ impl GroupView<'_> {
     }
 
     /// A 32-byte secret that only the members of this epoch can derive, for another use such as a call.
-    #[must_use]
-    pub fn export(&self, label: &str, context: &[u8]) -> Secret<32> {
-        self.group.export(label, context)
+    ///
+    /// Fails with `NotMember` if this device has stopped in the group: its secrets are erased.
+    pub fn export(&self, label: &str, context: &[u8]) -> Result<Secret<32>> {
+        if !self.reads && self.status != Status::Invited {
+            return Err(Error::new(ErrorKind::NotMember, "this device has stopped in the group"));
+        }
+        Ok(self.group.export(label, context))
     }
 
     /// What this device's user and another user of the group compare, over another channel, to know that nobody stands

@@ -27,7 +27,7 @@ pub(super) enum Row {
     /// A request to be readmitted.
     Request(Envelope),
     /// An answer to a member that asks whether others are still in this epoch, unless one is given before.
-    Answer { to: LeafIndex, not_before: Timestamp },
+    Answer { to: LeafIndex, not_before: Timestamp, spoken: u64 },
 }
 
 impl Row {
@@ -79,7 +79,7 @@ pub(super) fn row_record(row: &Row) -> Vec<u8> {
                 w.array(5).uint(3).item(leaf).item(scope).item(signature).item(not_before)
             }
             Row::Request(request) => w.array(2).uint(4).item(request),
-            Row::Answer { to, not_before } => w.array(3).uint(5).item(to).item(not_before),
+            Row::Answer { to, not_before, spoken } => w.array(4).uint(5).item(to).item(not_before).uint(*spoken),
         };
     })
 }
@@ -102,7 +102,7 @@ pub(super) fn read_row(r: &mut Reader<'_>) -> Result<Row> {
         (2, 2) => Row::Change(r.item()?),
         (5, 3) => Row::TakeOut { leaf: r.item()?, scope: r.item()?, signature: r.item()?, not_before: r.item()? },
         (2, 4) => Row::Request(r.item()?),
-        (3, 5) => Row::Answer { to: r.item()?, not_before: r.item()? },
+        (4, 5) => Row::Answer { to: r.item()?, not_before: r.item()?, spoken: r.u64()? },
         _ => return Err(Error::damaged("not a row of the queue")),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
-use super::queue::Row;
+use super::queue::{Row, row_record};
 use super::records;
 use super::session::Session;
 use super::stage::Draft;
@@ -152,7 +152,7 @@ impl Draft<'_> {
                     _ => false,
                 },
                 Sort::Foreign => {
-                    self.emit(session.id(), seq, EventKind::ForkSuspected);
+                    self.fork(session, seq);
                     false
                 }
                 Sort::Ahead => {
@@ -189,8 +189,8 @@ impl Draft<'_> {
     /// A member's message, authenticated. Whether it counts.
     fn message(&mut self, session: &mut Session, seq: u64, message: Decrypted) -> bool {
         let Ok((seen, bytes)) = open_message(&message.content) else { return false };
-        if session.cursor.doubt != Doubt::None && session.cursor.seen.starts_with(&seen) {
-            self.settle(session, seq);
+        if session.cursor.seen.starts_with(&seen) {
+            self.support(session, seq, message.leaf);
         }
         self.drop_answers(session, message.leaf);
         let state = &session.group.state;
@@ -208,21 +208,32 @@ impl Draft<'_> {
             }
             Said::Leave(scope, signature) => self.take_up_leave(session, message.leaf, (scope, signature)),
             Said::Here { asks } => {
-                if asks {
+                let answering = session.queue.values().any(|row| matches!(row, Row::Answer { .. }));
+                if asks && !answering {
                     let not_before = self.environment.now().after(self.turn());
-                    session.push_row(Row::Answer { to: message.leaf, not_before }, &mut self.changes);
+                    session.push_row(Row::Answer { to: message.leaf, not_before, spoken: 0 }, &mut self.changes);
                 }
                 true
             }
         }
     }
 
-    /// Someone else has spoken, so whoever asked has its answer.
+    /// Once two others have spoken, whoever asked has its answer.
     fn drop_answers(&mut self, session: &mut Session, speaker: LeafIndex) {
-        let given = |row: &Row| matches!(row, Row::Answer { to, .. } if *to != speaker);
-        let done: Vec<u64> = session.queue.iter().filter(|(_, row)| given(row)).map(|(number, _)| *number).collect();
-        for number in done {
-            session.drop_row(number, &mut self.changes);
+        let id = session.id();
+        for (number, row) in &mut session.queue {
+            let Row::Answer { to, spoken, .. } = row else { continue };
+            if *to == speaker {
+                continue;
+            }
+            *spoken = spoken.saturating_add(1);
+            if *spoken > 1 {
+                let done = *number;
+                session.drop_row(done, &mut self.changes);
+            } else {
+                self.changes.put(records::row(id, *number), row_record(row));
+            }
+            return;
         }
     }
 
@@ -332,6 +343,9 @@ impl Draft<'_> {
         let Some(key) = key else { return false };
         let Ok(request) = session.group.open_request(request, key, self.environment.now()) else { return false };
         let leaf = request.package().leaf().claims();
+        if leaf.device() == self.memory.device.identity().device() {
+            return true;
+        }
         let what = EventKind::RejoinRequested {
             user: leaf.user().clone(),
             device: leaf.device(),

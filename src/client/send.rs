@@ -98,7 +98,11 @@ impl Draft<'_> {
             "this device was left behind too long ago to ask by the hub: ask to be removed and added again",
         ))?;
         let request = session.group.seal_request(&request, (epoch, key), signer, self.environment.rng())?;
-        session.cursor.rejoin = Some(package.id());
+        if session.cursor.rejoin.len() >= limits::OPEN_REQUESTS {
+            let oldest = session.cursor.rejoin.remove(0);
+            self.drop_package(&oldest);
+        }
+        session.cursor.rejoin.push(package.id());
         Ok(IntentId(session.push_row(Row::Request(request), &mut self.changes)))
     }
 
@@ -185,9 +189,11 @@ impl Draft<'_> {
             self.queue_message(session, Said::Here { asks: false })?;
         }
         let waits = session.queue.values().any(|row| matches!(row, Row::Change(_) | Row::TakeOut { .. }));
-        if waits && session.holds_commits(now) && session.asked.is_none() {
-            session.asked = Some(now);
+        if waits && session.holds_commits(now) && session.cursor.held.is_none() {
+            session.cursor.held = Some(now);
             self.queue_message(session, Said::Here { asks: true })?;
+        } else if !waits && session.cursor.held.take().is_some() {
+            session.save_cursor(&mut self.changes);
         }
         Ok(())
     }
@@ -310,6 +316,10 @@ impl Draft<'_> {
         }
         if let Some(row) = session.queue.get(&number) {
             self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);
+            if row.is_sign() && !row.is_here() {
+                session.status = Status::Active;
+                session.save_group(&mut self.changes);
+            }
         }
         session.drop_row(number, &mut self.changes);
         session.save_cursor(&mut self.changes);

@@ -35,8 +35,12 @@ pub(super) struct Cursor {
     pub(super) doubt: Doubt,
     /// The last epoch without doubt, whose request key the others hold.
     pub(super) trusted: Epoch,
-    /// The key package of our open request to be readmitted.
-    pub(super) rejoin: Option<LeafHash>,
+    /// The first other member whose word speaks against the doubt.
+    pub(super) support: Option<LeafIndex>,
+    /// Since when commits of ours wait in doubt.
+    pub(super) held: Option<Timestamp>,
+    /// The key packages of our open requests to be readmitted.
+    pub(super) rejoin: Vec<LeafHash>,
     /// The row of our leave.
     pub(super) leave: u64,
     /// When this device's own leaf was last renewed.
@@ -55,7 +59,9 @@ impl Cursor {
             seen,
             doubt: Doubt::None,
             trusted: Epoch(0),
-            rejoin: None,
+            support: None,
+            held: None,
+            rejoin: Vec::new(),
             leave: 0,
             renewed: now,
         }
@@ -86,8 +92,6 @@ pub(super) struct Session {
     pub(super) accepted: BTreeSet<u64>,
     /// The last commit entry that the hub says there is a newer one than.
     pub(super) behind: Option<u64>,
-    /// When we asked whether the others are still here.
-    pub(super) asked: Option<Timestamp>,
 }
 
 impl Session {
@@ -107,7 +111,6 @@ impl Session {
             posts: BTreeMap::new(),
             accepted: BTreeSet::new(),
             behind: None,
-            asked: None,
         };
         for (index, leaf) in &session.group.state.leaves {
             changes.put(records::leaf(session.id(), *index), leaf_record(leaf.encoded()));
@@ -126,7 +129,7 @@ impl Session {
 
     /// Moves to the next epoch: its keys are stored, all of the last epoch's are erased, and messages without an echo
     /// are to be encrypted anew.
-    pub(super) fn advance(&mut self, (group, chains): Entered, all_again: bool, changes: &mut ChangeSet) {
+    pub(super) fn advance(&mut self, (group, chains): Entered, changes: &mut ChangeSet) {
         self.erase_chains(changes);
         let (id, old) = (self.id(), &self.group.state.leaves);
         for index in old.keys().filter(|index| !group.state.leaves.contains_key(index)) {
@@ -139,7 +142,7 @@ impl Session {
         }
         self.group = group;
         self.start_chains(chains);
-        self.requeue(all_again, changes);
+        self.requeue(false, changes);
         self.keep_request_key(changes);
         self.save_epoch(changes);
     }
@@ -166,7 +169,7 @@ impl Session {
         let done: Vec<u64> = self
             .queue
             .iter()
-            .filter(|(_, row)| matches!(row, Row::Message { echoed: true, .. }))
+            .filter(|(_, row)| matches!(row, Row::Message { echoed: true, .. } | Row::Request(_)))
             .map(|(number, _)| *number)
             .collect();
         for number in done {
@@ -240,7 +243,7 @@ impl Session {
         let every = self.group.state.policy.heal_after;
         let heal = (active && may_heal && every > 0).then(|| self.cursor.renewed.after(every.saturating_add(1)));
         let held = self.cursor.doubt != Doubt::None && self.pending.is_none();
-        let answer = self.asked.filter(|_| held).map(|asked| asked.after(ANSWER_TIME));
+        let answer = self.cursor.held.filter(|_| held).map(|since| since.after(ANSWER_TIME));
         let rows = self.queue.values().filter_map(|row| match row {
             Row::Answer { not_before, .. } => Some(*not_before),
             Row::TakeOut { not_before, .. } if active => Some(answer.unwrap_or_default().max(*not_before)),
@@ -282,14 +285,14 @@ impl Session {
     /// from them. Whoever has asked and got no answer in time goes on, so that nobody is held by what anyone can post.
     pub(super) fn holds_commits(&self, now: Timestamp) -> bool {
         let doubtful = self.cursor.doubt != Doubt::None && self.group.state.leaves.len() > 1;
-        doubtful && self.pending.is_none() && self.asked.is_none_or(|asked| now < asked.after(ANSWER_TIME))
+        doubtful && self.pending.is_none() && self.cursor.held.is_none_or(|since| now < since.after(ANSWER_TIME))
     }
 
     /// Remembers this epoch as one that others have come to as well.
     pub(super) fn trust(&mut self) {
         if self.cursor.doubt == Doubt::None {
             self.cursor.trusted = self.group.state.epoch;
-            self.asked = None;
+            self.cursor.support = None;
         }
     }
 

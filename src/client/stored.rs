@@ -27,11 +27,24 @@ impl Session {
     }
 
     pub(super) fn save_cursor(&self, changes: &mut ChangeSet) {
-        let Cursor { next, last_commit, first_row, next_row, seen, doubt, trusted, rejoin, leave, renewed } =
-            &self.cursor;
-        let record = records::encode(10, |w| {
+        let Cursor {
+            next,
+            last_commit,
+            first_row,
+            next_row,
+            seen,
+            doubt,
+            trusted,
+            support,
+            held,
+            rejoin,
+            leave,
+            renewed,
+        } = &self.cursor;
+        let record = records::encode(12, |w| {
             w.uint(*next).uint(*last_commit).uint(*first_row).uint(*next_row).bytes(seen);
-            w.uint(doubt_number(*doubt)).item(trusted).option(rejoin.as_ref()).uint(*leave).item(renewed);
+            w.uint(doubt_number(*doubt)).item(trusted).option(support.as_ref()).option(held.as_ref());
+            w.list(rejoin.iter()).uint(*leave).item(renewed);
         });
         changes.put(records::cursor(self.id()), record);
     }
@@ -119,7 +132,7 @@ impl Session {
 pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8>>>) -> Result<Session> {
     let need = |key| load(key)?.ok_or(Error::damaged("a record of a group is missing: restore the store"));
     let (status, group) = load_group(id, &need)?;
-    let cursor = records::decode(&need(records::cursor(id))?, 10, |r| {
+    let cursor = records::decode(&need(records::cursor(id))?, 12, |r| {
         Ok(Cursor {
             next: r.u64()?,
             last_commit: r.u64()?,
@@ -128,7 +141,9 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
             seen: r.fixed()?,
             doubt: doubt_of(r.u64()?)?,
             trusted: r.item()?,
-            rejoin: r.option()?,
+            support: r.option()?,
+            held: r.option()?,
+            rejoin: r.list(limits::OPEN_REQUESTS)?,
             leave: r.u64()?,
             renewed: r.item()?,
         })
@@ -166,7 +181,6 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
         posts: BTreeMap::new(),
         accepted: BTreeSet::new(),
         behind: None,
-        asked: None,
     };
     load_chains(&mut session, load)?;
     Ok(session)

@@ -5,7 +5,7 @@ use crate::crypto::kdf::{self, Hash};
 use crate::crypto::sign::{Signature, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{UnverifiedLeaf, UserUri};
-use crate::ids::{GroupId, LeafHash, LeafIndex};
+use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex};
 use crate::labels;
 use crate::wire::{Reader, Wire, Writer};
 
@@ -36,7 +36,7 @@ pub enum Proposal {
         leaf: LeafIndex,
         /// The new one, from a key package of the same device.
         with: UnverifiedLeaf,
-        /// The device's signature over the group, the old leaf's index and the new leaf's hash.
+        /// The device's signature over the group, the device and the new leaf's hash.
         consent: Signature,
     },
     /// Adds a device: of a new user, or of one who is already in.
@@ -109,10 +109,10 @@ pub(crate) fn leave_input(group: GroupId, leaf: LeafIndex, scope: LeaveScope) ->
     })
 }
 
-/// What a device signs to be readmitted: it holds for one place in one group and one new leaf.
-pub(crate) fn rejoin_input(group: GroupId, leaf: LeafIndex, with: &LeafHash) -> SignatureInput {
+/// What a device signs to be readmitted: it holds for one group and one new leaf.
+pub(crate) fn rejoin_input(group: GroupId, device: DeviceId, with: &LeafHash) -> SignatureInput {
     SignatureInput::new(labels::SIGN_REJOIN, 3, |w| {
-        w.item(&group).item(&leaf).item(with);
+        w.item(&group).item(&device).item(with);
     })
 }
 

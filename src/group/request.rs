@@ -6,20 +6,20 @@ use super::state::GroupState;
 use crate::crypto::kem::SealSecret;
 use crate::crypto::sign::{Signature, Signer};
 use crate::envelope::{self, Draft, Envelope, EnvelopeFor, EnvelopeType, Header, Opener, Recipient};
-use crate::error::{Error, Result};
-use crate::identity::{KeyPackage, UnverifiedKeyPackage};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{KeyPackage, Leaf, UnverifiedKeyPackage};
 use crate::ids::{Epoch, GroupId, LeafIndex, Timestamp};
+use crate::limits;
 use crate::secret::Secret;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
 
 /// What a device signs and asks to be given a new leaf for, in the place of its old one.
 ///
-/// It can travel by any channel: nothing in it is secret, and the device's signature holds for this one place and
+/// It can travel by any channel: nothing in it is secret, and the device's signature holds for this one group and
 /// package. [`Group::seal_request`] seals one to the group's members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejoinRequest {
     group: GroupId,
-    leaf: LeafIndex,
     package: UnverifiedKeyPackage,
     consent: Signature,
 }
@@ -43,37 +43,50 @@ impl RejoinRequest {
         &self.package
     }
 
-    /// Verifies that the device which holds the leaf in `state` asks for this, at `now`.
+    /// Verifies that a device of the group, as `state` has it, asks for this at `now`.
     ///
     /// Fails with `Unauthentic`, `Expired`, `NotMember` or `NotAllowed`.
     pub fn verify(&self, state: &GroupState, now: Timestamp) -> Result<KeyPackage> {
-        let (old, _) = state.member(self.leaf)?;
+        let (_, old) = self.device_in(state)?;
         let package = self.package.clone().verify(&state.policy.apps, now)?;
         let leaf = package.leaf();
-        let same =
-            leaf.user() == old.user() && leaf.identity_key() == old.identity_key() && leaf.device() == old.device();
-        if self.group != state.group || !same {
-            return Err(Error::not_allowed("a request to readmit another device than the one it names"));
+        if self.group != state.group || leaf.identity_key() != old.identity_key() {
+            return Err(Error::not_allowed("a request for another group, or by another identity"));
         }
-        old.device_key().verify(&rejoin_input(self.group, self.leaf, &leaf.hash()), &self.consent)?;
+        let (made, renewed) = (leaf.validity().not_before, old.validity().not_before);
+        if now > made.after(limits::REQUEST_LIFETIME) || made < renewed || leaf.hash() == old.hash() {
+            return Err(Error::new(
+                ErrorKind::Expired,
+                "this request is over: the device has come back, or may ask again",
+            ));
+        }
+        old.device_key().verify(&rejoin_input(self.group, old.device(), &leaf.hash()), &self.consent)?;
         Ok(package)
     }
 
-    /// The change that readmits the device.
-    #[must_use]
-    pub fn proposal(&self) -> Proposal {
-        Proposal::Replace { leaf: self.leaf, with: self.package.leaf().clone(), consent: self.consent }
+    /// The change that readmits the device in the place that it has in `state`. `NotMember` if it has none.
+    pub fn proposal(&self, state: &GroupState) -> Result<Proposal> {
+        let (leaf, _) = self.device_in(state)?;
+        Ok(Proposal::Replace { leaf, with: self.package.leaf().clone(), consent: self.consent })
+    }
+
+    fn device_in<'s>(&self, state: &'s GroupState) -> Result<(LeafIndex, &'s Leaf)> {
+        let claims = self.package.leaf().claims();
+        let mut leaves = state.leaves_of(claims.user());
+        let found = leaves.find(|(_, leaf)| leaf.device() == claims.device());
+        let (index, leaf) = found.ok_or(Error::new(ErrorKind::NotMember, "this device is not in the group"))?;
+        Ok((index, leaf.as_ref()))
     }
 }
 
 impl Wire for RejoinRequest {
     fn write(&self, w: &mut Writer) {
-        w.array(4).item(&self.group).item(&self.leaf).item(&self.package).item(&self.consent);
+        w.array(3).item(&self.group).item(&self.package).item(&self.consent);
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        r.array(4)?;
-        Ok(Self { group: r.item()?, leaf: r.item()?, package: r.item()?, consent: r.item()? })
+        r.array(3)?;
+        Ok(Self { group: r.item()?, package: r.item()?, consent: r.item()? })
     }
 }
 
@@ -93,9 +106,9 @@ impl Wire for Address {
 impl Group {
     /// Signs a request to be readmitted by `package`. Fails as the signer fails.
     pub fn request_to_rejoin(&self, package: &KeyPackage, signer: &dyn Signer) -> Result<RejoinRequest> {
-        let consent = signer.sign(&rejoin_input(self.state.group, self.own, &package.id()))?;
+        let consent = signer.sign(&rejoin_input(self.state.group, package.leaf().device(), &package.id()))?;
         let package = UnverifiedKeyPackage::try_from(package)?;
-        Ok(RejoinRequest { group: self.state.group, leaf: self.own, package, consent })
+        Ok(RejoinRequest { group: self.state.group, package, consent })
     }
 
     /// Seals a request to whoever was a member in `epoch`, under that epoch's [request key](Self::request_key), which all

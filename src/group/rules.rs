@@ -177,7 +177,11 @@ impl Pass<'_> {
                 "a leaf is replaced only by another of the same device, through another member",
             ));
         }
-        old.device_key().verify(&rejoin_input(self.state.group, index, &with.hash()), consent)?;
+        // An old request would bring in keys that are as old, or take out a device that has long come back.
+        if self.next.time > claims.validity().not_before.after(limits::REQUEST_LIFETIME) {
+            return Err(Error::new(ErrorKind::Expired, "a request to be readmitted holds for a day: ask again"));
+        }
+        old.device_key().verify(&rejoin_input(self.state.group, old.device(), &with.hash()), consent)?;
         self.drop_leaf(index);
         self.replaced.push(Replaced { new: self.next.next_leaf, old: index, consent: *consent });
         self.introduce(with)?;
