@@ -41,7 +41,7 @@ def objects():
     id_, package = bytes(16), uncbor(identity["key_package"])
     commit, welcome = (uncbor(x["envelope"]["bytes"]) for x in (group["commits"][0], group["welcome"]))
     frame, stanza = group["message"]["frame"], commit[1][0][1]
-    yield "request-payload", cbor([id_, 0, package, bytes(64)])
+    yield "request-payload", cbor([id_, package, bytes(64)])
     yield "message-content", cbor([bytes(16), 1, [True, group["leave_signature"]]])
     yield "message-content", cbor([bytes(16), 2, True])
     yield "carried", cbor([bytes(16), group["message"]["content"]])
