@@ -447,6 +447,39 @@ fn one_member_alone_does_not_end_a_doubt() {
     assert_eq!(requests(&mut bob).len(), 1, "the others can read her request");
 }
 
+/// Nor does an honest word help her that was said before she shut the victim out.
+#[test]
+fn a_word_said_before_the_last_sign_does_not_end_a_doubt() {
+    let (mut world, [mut maria, mut bob, mut mallory], group) = three();
+    let epoch = maria.epoch(&group);
+    garbage(&mut world, &group, epoch as u8);
+    world.sync(&mut maria);
+    world.sync(&mut bob);
+    world.sync(&mut mallory);
+    bob.say(&group, "honest");
+    maria.say(&group, "honest too");
+    world.sync(&mut bob);
+    world.sync(&mut maria);
+    world.sync(&mut mallory);
+    world.sync(&mut maria);
+    let mut ghost = world.device("ghost");
+    ghost.open(mallory.disk.copy());
+    mallory.client.change(&group, Change::Heal).unwrap();
+    let mut post = mallory.outbox().remove(0);
+    let PostBody::Commit { commit, welcome } = post.body else { panic!() };
+    post.body = PostBody::Commit { commit: spoil(&commit, &[own_index(&mut maria, &group)]), welcome };
+    assert_eq!(world.hub.post(world.photos.domain(), &post), PostReply::Accepted);
+    world.sync(&mut bob);
+    world.sync(&mut maria);
+    world.read(&mut ghost);
+    ghost.say(&group, "all is well");
+    world.post(&mut ghost);
+    world.sync(&mut maria);
+    maria.client.change(&group, Change::Remove(mallory.user.clone())).unwrap();
+    world.sync(&mut maria);
+    assert_eq!(maria.epoch(&group), epoch, "her commit waits for an answer");
+}
+
 #[test]
 fn a_device_that_has_stopped_exports_nothing() {
     let (mut world, [mut maria, mut bob, _anna], group) = three();

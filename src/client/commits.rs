@@ -88,6 +88,8 @@ impl Draft<'_> {
     /// it: this epoch goes on being read and written, and messages are kept until another member shows that they count.
     pub(super) fn doubt(&mut self, session: &mut Session, seq: u64, doubt: Doubt) {
         let alone = session.group.state.leaves.len() == 1;
+        // What was said before this sign says nothing of it.
+        session.cursor.support = None;
         if alone || doubt <= session.cursor.doubt {
             return;
         }
