@@ -170,7 +170,6 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Ends the doubt; what came back during it is done, unless all of it goes out again.
     /// Two owners left at once and the other was faster: a group keeps one, so this leave can no longer happen.
     fn stay_if_last_owner(&mut self, session: &mut Session, seq: u64) {
         let state = &session.group.state;

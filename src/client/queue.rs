@@ -27,7 +27,7 @@ pub(super) enum Row {
     /// A request to be readmitted.
     Request(Envelope),
     /// An answer to a member that asks whether others are still in this epoch, unless one is given before.
-    Answer { to: LeafIndex, not_before: Timestamp, spoken: u64 },
+    Answer { to: LeafIndex, not_before: Timestamp, spoken: Option<LeafIndex> },
 }
 
 impl Row {
@@ -79,7 +79,9 @@ pub(super) fn row_record(row: &Row) -> Vec<u8> {
                 w.array(5).uint(3).item(leaf).item(scope).item(signature).item(not_before)
             }
             Row::Request(request) => w.array(2).uint(4).item(request),
-            Row::Answer { to, not_before, spoken } => w.array(4).uint(5).item(to).item(not_before).uint(*spoken),
+            Row::Answer { to, not_before, spoken } => {
+                w.array(4).uint(5).item(to).item(not_before).option(spoken.as_ref())
+            }
         };
     })
 }
@@ -102,7 +104,7 @@ pub(super) fn read_row(r: &mut Reader<'_>) -> Result<Row> {
         (2, 2) => Row::Change(r.item()?),
         (5, 3) => Row::TakeOut { leaf: r.item()?, scope: r.item()?, signature: r.item()?, not_before: r.item()? },
         (2, 4) => Row::Request(r.item()?),
-        (4, 5) => Row::Answer { to: r.item()?, not_before: r.item()?, spoken: r.u64()? },
+        (4, 5) => Row::Answer { to: r.item()?, not_before: r.item()?, spoken: r.option()? },
         _ => return Err(Error::damaged("not a row of the queue")),
     })
 }

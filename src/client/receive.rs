@@ -211,7 +211,7 @@ impl Draft<'_> {
                 let answering = session.queue.values().any(|row| matches!(row, Row::Answer { .. }));
                 if asks && !answering {
                     let not_before = self.environment.now().after(self.turn());
-                    session.push_row(Row::Answer { to: message.leaf, not_before, spoken: 0 }, &mut self.changes);
+                    session.push_row(Row::Answer { to: message.leaf, not_before, spoken: None }, &mut self.changes);
                 }
                 true
             }
@@ -223,15 +223,17 @@ impl Draft<'_> {
         let id = session.id();
         for (number, row) in &mut session.queue {
             let Row::Answer { to, spoken, .. } = row else { continue };
-            if *to == speaker {
-                continue;
-            }
-            *spoken = spoken.saturating_add(1);
-            if *spoken > 1 {
-                let done = *number;
-                session.drop_row(done, &mut self.changes);
-            } else {
-                self.changes.put(records::row(id, *number), row_record(row));
+            match spoken {
+                _ if *to == speaker => {}
+                None => {
+                    *spoken = Some(speaker);
+                    self.changes.put(records::row(id, *number), row_record(row));
+                }
+                Some(first) if *first == speaker => {}
+                Some(_) => {
+                    let done = *number;
+                    session.drop_row(done, &mut self.changes);
+                }
             }
             return;
         }
