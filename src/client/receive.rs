@@ -285,6 +285,7 @@ impl Draft<'_> {
                 self.emit(session.id(), seq, EventKind::CloneSuspected);
                 return Ok(false);
             }
+            self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
             let state = &session.group.state;
             let may_post = state.member(session.group.own).is_ok_and(|(_, user)| user.role >= state.policy.post);
             let said_by_app = session.queue.get(&number).is_some_and(|row| !row.is_sign());
@@ -300,7 +301,6 @@ impl Draft<'_> {
                 if said_by_app {
                     summary.echoes.push(id);
                 }
-                self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
                 self.echo(session, number);
             }
             return Ok(true);
