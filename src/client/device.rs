@@ -131,7 +131,7 @@ impl Device {
     pub(super) fn read(record: &[u8], signer: Option<Box<dyn Signer>>) -> Result<Self> {
         let (identity, stored, features) = records::decode(record, 3, |r| {
             let identity = UnverifiedDeviceIdentity::decode(r.bytes(usize::MAX)?)?.assume_verified();
-            let stored = if r.null()? { None } else { Some(Secret::<32>::from_bytes(&mut r.fixed()?)) };
+            let stored = if r.null()? { None } else { Some(Secret::<32>::copy_from(r.fixed_ref()?)) };
             let mut features = Vec::new();
             for _ in 0..r.array_up_to(crate::limits::FEATURES)? {
                 features.push(r.u32()?);

@@ -271,9 +271,9 @@ impl StoredPackage {
         records::decode(record, 5, |r| {
             let package = UnverifiedKeyPackage::decode(r.bytes(usize::MAX)?)?;
             let secrets = KeyPackageSecrets {
-                signing: SigningKey::from_seed(Secret::<32>::from_bytes(&mut r.fixed()?).expose()),
-                seal: SealSecret::from_secret(Secret::from_bytes(&mut r.fixed()?)),
-                init: InitSecret::from_secret(Secret::from_bytes(&mut r.fixed()?)),
+                signing: SigningKey::from_seed(Secret::<32>::copy_from(r.fixed_ref()?).expose()),
+                seal: SealSecret::from_secret(Secret::copy_from(r.fixed_ref()?)),
+                init: InitSecret::from_secret(Secret::copy_from(r.fixed_ref()?)),
             };
             Ok(Self { package: package.assume_verified(), secrets, used: r.list(REMEMBERED)? })
         })

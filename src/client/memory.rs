@@ -77,9 +77,9 @@ impl Memory {
     pub(super) fn open(store: &dyn Store, signer: Option<Box<dyn Signer>>) -> Result<Self> {
         // First of all: what another process writes from here on is then noticed at the next change.
         let version = ChangeSet::on(store)?.base();
-        let need = |key: RecordKey| store.load(&key)?.ok_or(Error::damaged("a record of the device is missing"));
-        let record = store
-            .load(&records::device())?
+        let need =
+            |key: RecordKey| records::load(store, &key)?.ok_or(Error::damaged("a record of the device is missing"));
+        let record = records::load(store, &records::device())?
             .ok_or(Error::new(ErrorKind::Misuse, "this store holds no device: create one"))?;
         let device = Device::read(&record, signer)?;
         let counters = records::decode(&need(records::counters())?, 2, |r| {
@@ -105,7 +105,7 @@ impl Memory {
         }
         match self.sessions.entry(group) {
             Entry::Occupied(session) => Ok(session.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(stored::load(group, &|key| Ok(store.load(&key)?))?)),
+            Entry::Vacant(place) => Ok(place.insert(stored::load(group, &|key| records::load(store, &key))?)),
         }
     }
 

@@ -245,8 +245,8 @@ impl Client {
         let range = counters.first_event..counters.next_event;
         let mut events = Vec::new();
         for id in range.take(max) {
-            let record =
-                self.store.load(&records::event(id))?.ok_or(Error::damaged("an event of the inbox is missing"))?;
+            let record = records::load(self.store.as_ref(), &records::event(id))?
+                .ok_or(Error::damaged("an event of the inbox is missing"))?;
             let event: Event = records::decode(&record, 1, |r| r.item())?;
             if event.id != EventId(id) {
                 return Err(Error::damaged("an event of the inbox is another one: restore the store"));

@@ -121,8 +121,8 @@ pub(super) fn read_pending(r: &mut Reader<'_>) -> Result<Pending> {
         row: r.u64()?,
         entry: r.fixed()?,
         fresh: FreshKeys {
-            signing: SigningKey::from_seed(Secret::<32>::from_bytes(&mut r.fixed()?).expose()),
-            seal: SealSecret::from_secret(Secret::from_bytes(&mut r.fixed()?)),
+            signing: SigningKey::from_seed(Secret::<32>::copy_from(r.fixed_ref()?).expose()),
+            seal: SealSecret::from_secret(Secret::copy_from(r.fixed_ref()?)),
         },
         body: r.item()?,
     })

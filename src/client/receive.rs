@@ -314,7 +314,10 @@ impl Draft<'_> {
             }
             // Its keys are gone, so all that can be told is whether it is the one we sent.
             Ok(OwnFrame::Past(generation)) => {
-                if self.load(&records::sent(session.id(), generation))? == Some(kdf::sha256(frame).to_vec()) {
+                if self
+                    .load(&records::sent(session.id(), generation))?
+                    .is_some_and(|known| *known == kdf::sha256(frame))
+                {
                     summary.duplicates = summary.duplicates.saturating_add(1);
                     return Ok(true);
                 }

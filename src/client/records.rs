@@ -2,12 +2,14 @@
 //!
 //! Every record is a CBOR array whose first element is the version of its form.
 
+use zeroize::Zeroizing;
+
 use crate::crypto::kdf;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AppDomain, UserUri};
 use crate::ids::{Generation, GroupId, LeafHash, LeafIndex};
 use crate::labels;
-use crate::store::RecordKey;
+use crate::store::{RecordKey, Store};
 use crate::wire::{Reader, Wire, Writer};
 
 /// Senders whose untouched first chain keys share a record, so that a sender's first message of an epoch rewrites
@@ -101,6 +103,14 @@ pub(super) fn sent(group: GroupId, generation: Generation) -> RecordKey {
 
 pub(super) fn requests(group: GroupId) -> RecordKey {
     RecordKey::of(27, &[group.as_bytes()])
+}
+
+/// A record as it was read: it may hold secrets, and is wiped when it is dropped.
+pub(super) type Record = Zeroizing<Vec<u8>>;
+
+/// Reads a record.
+pub(super) fn load(store: &dyn Store, key: &RecordKey) -> Result<Option<Record>> {
+    Ok(store.load(key)?.map(Record::new))
 }
 
 /// A record of `count` fields.

@@ -7,7 +7,7 @@ use super::Client;
 use super::device::Environment;
 use super::event::{Event, EventId, EventKind};
 use super::memory::Memory;
-use super::records;
+use super::records::{self, Record};
 use super::session::Session;
 use crate::error::Result;
 use crate::ids::GroupId;
@@ -62,10 +62,10 @@ impl Draft<'_> {
     }
 
     /// A record as this draft sees it.
-    pub(super) fn load(&self, key: &RecordKey) -> Result<Option<Vec<u8>>> {
+    pub(super) fn load(&self, key: &RecordKey) -> Result<Option<Record>> {
         match self.changes.get(key) {
-            Some(changed) => Ok(changed.map(<[u8]>::to_vec)),
-            None => Ok(self.store.load(key)?),
+            Some(changed) => Ok(changed.map(|value| Record::new(value.to_vec()))),
+            None => records::load(self.store, key),
         }
     }
 }

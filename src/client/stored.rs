@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::queue::{read_pending, read_row, row_record};
-use super::records::{self, PAGE};
+use super::records::{self, PAGE, Record};
 use super::session::{Cursor, Session};
 use super::standing::{Status, doubt_number, doubt_of, status_number, status_of};
 use crate::crypto::kem::SealSecret;
@@ -129,7 +129,7 @@ impl Session {
 }
 
 /// Reads a group's records. `load` gives a record or none.
-pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8>>>) -> Result<Session> {
+pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Record>>) -> Result<Session> {
     let need = |key| load(key)?.ok_or(Error::damaged("a record of a group is missing: restore the store"));
     let (status, group) = load_group(id, &need)?;
     let cursor = records::decode(&need(records::cursor(id))?, 12, |r| {
@@ -163,7 +163,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
         .map(|record| {
             records::decode(&record, 2, |r| {
                 let generation = r.item()?;
-                let key = Secret::from_bytes(&mut r.fixed()?);
+                let key = Secret::copy_from(r.fixed_ref()?);
                 Ok(SendingChain::restore(group.own, generation, key, group.signing.duplicate()))
             })
         })
@@ -186,7 +186,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8
     Ok(session)
 }
 
-fn load_group(id: GroupId, need: &dyn Fn(RecordKey) -> Result<Vec<u8>>) -> Result<(Status, Group)> {
+fn load_group(id: GroupId, need: &dyn Fn(RecordKey) -> Result<Record>) -> Result<(Status, Group)> {
     let state =
         records::decode(&need(records::state(id))?, 1, |r| UnverifiedState::<LeafIndex>::decode(r.bytes(usize::MAX)?))?;
     let UnverifiedState { mut state, leaves } = state;
@@ -200,21 +200,21 @@ fn load_group(id: GroupId, need: &dyn Fn(RecordKey) -> Result<Vec<u8>>) -> Resul
     records::decode(&need(records::group(id))?, 9, |r| {
         let status = status_of(r.u64()?)?;
         let own = r.item()?;
-        let signing = SigningKey::from_seed(Secret::<32>::from_bytes(&mut r.fixed()?).expose());
-        let seal = SealSecret::from_secret(Secret::from_bytes(&mut r.fixed()?));
-        let header_key = Secret::from_bytes(&mut r.fixed()?);
+        let signing = SigningKey::from_seed(Secret::<32>::copy_from(r.fixed_ref()?).expose());
+        let seal = SealSecret::from_secret(Secret::copy_from(r.fixed_ref()?));
+        let header_key = Secret::copy_from(r.fixed_ref()?);
         let secrets = EpochSecrets {
             context: EpochContext::new(id, state.epoch, context_hash, header_key),
-            exporter: Secret::from_bytes(&mut r.fixed()?),
+            exporter: Secret::copy_from(r.fixed_ref()?),
             authenticator: r.fixed()?,
-            request: Secret::from_bytes(&mut r.fixed()?),
-            init: Secret::from_bytes(&mut r.fixed()?),
+            request: Secret::copy_from(r.fixed_ref()?),
+            init: Secret::copy_from(r.fixed_ref()?),
         };
         Ok((status, Group { state, own, signing, seal, secrets }))
     })
 }
 
-fn load_chains(session: &mut Session, load: &dyn Fn(RecordKey) -> Result<Option<Vec<u8>>>) -> Result<()> {
+fn load_chains(session: &mut Session, load: &dyn Fn(RecordKey) -> Result<Option<Record>>) -> Result<()> {
     let id = session.id();
     if !matches!(session.status, Status::Active | Status::Leaving | Status::Invited) {
         return Ok(());
@@ -226,7 +226,7 @@ fn load_chains(session: &mut Session, load: &dyn Fn(RecordKey) -> Result<Option<
         records::decode(&record, 1, |r| {
             for _ in 0..r.array_up_to(PAGE as usize)? {
                 r.array(2)?;
-                untouched.insert(r.item::<LeafIndex>()?, Secret::from_bytes(&mut r.fixed()?));
+                untouched.insert(r.item::<LeafIndex>()?, Secret::copy_from(r.fixed_ref()?));
             }
             Ok(())
         })?;
@@ -246,7 +246,7 @@ fn load_chains(session: &mut Session, load: &dyn Fn(RecordKey) -> Result<Option<
                 for generation in late {
                     let bytes = load(records::skipped(id, *index, generation))?;
                     let mut bytes: [u8; 32] = bytes
-                        .and_then(|bytes| bytes.try_into().ok())
+                        .and_then(|bytes| bytes.as_slice().try_into().ok())
                         .ok_or(Error::damaged("a late message's key is missing"))?;
                     skipped.insert(generation, Secret::from_bytes(&mut bytes));
                 }
@@ -282,7 +282,7 @@ fn chain_record(chain: &ReceivingChain) -> Vec<u8> {
 }
 
 fn read_chain(r: &mut Reader<'_>) -> Result<(Secret<32>, Generation, Vec<Generation>)> {
-    let (key, next) = (Secret::from_bytes(&mut r.fixed()?), r.item()?);
+    let (key, next) = (Secret::copy_from(r.fixed_ref()?), r.item()?);
     let mut late = Vec::new();
     for _ in 0..r.array_up_to(limits::SKIPPED_PER_SENDER as usize)? {
         r.array(2)?;
@@ -300,7 +300,7 @@ fn read_requests(r: &mut Reader<'_>) -> Result<BTreeMap<Epoch, Secret<32>>> {
     (0..count)
         .map(|_| {
             r.array(2)?;
-            Ok((r.item()?, Secret::from_bytes(&mut r.fixed()?)))
+            Ok((r.item()?, Secret::copy_from(r.fixed_ref()?)))
         })
         .collect()
 }

@@ -91,7 +91,7 @@ impl Invitation {
     fn decode(payload: &[u8]) -> Result<(Self, UnverifiedState<(LeafIndex, UnverifiedLeaf)>)> {
         let mut r = Reader::new(payload);
         r.array(7)?;
-        let joiner = Secret::from_bytes(&mut r.fixed()?);
+        let joiner = Secret::copy_from(r.fixed_ref()?);
         let (confirmation, commit_entry, parent) = (r.fixed()?, r.fixed()?, r.fixed()?);
         let mut proposals = Vec::new();
         for _ in 0..r.array_up_to(limits::PROPOSALS)? {

@@ -72,6 +72,12 @@ impl<'b> Reader<'b> {
         bytes.try_into().map_err(|_| Error::malformed("a byte string has the wrong length"))
     }
 
+    /// The same, borrowed from the input: what is secret is copied once, to where it is wiped.
+    pub(crate) fn fixed_ref<const N: usize>(&mut self) -> Result<&'b [u8; N]> {
+        let bytes = self.0.bytes().map_err(malformed)?;
+        bytes.try_into().map_err(|_| Error::malformed("a byte string has the wrong length"))
+    }
+
     /// A text string of at most `max` bytes, borrowed from the input.
     pub(crate) fn text(&mut self, max: usize) -> Result<&'b str> {
         let text = self.0.str().map_err(malformed)?;

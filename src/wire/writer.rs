@@ -1,6 +1,10 @@
 //! Writing deterministic CBOR.
 
+use core::convert::Infallible;
+
 use minicbor::Encoder;
+use minicbor::encode::Write;
+use zeroize::Zeroize;
 
 use super::Wire;
 use crate::labels::Label;
@@ -8,16 +12,35 @@ use crate::labels::Label;
 /// Appends CBOR items. Integers and lengths take their shortest form, nothing is of indefinite length.
 ///
 /// Writing to a `Vec` cannot fail, so the encoder's results are dropped here and nowhere else.
-pub(crate) struct Writer(Encoder<Vec<u8>>);
+pub(crate) struct Writer(Encoder<Buffer>);
+
+/// Bytes that may be secret: what a growing buffer leaves behind is wiped.
+struct Buffer(Vec<u8>);
+
+impl Write for Buffer {
+    type Error = Infallible;
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
+        let len = self.0.len().saturating_add(bytes.len());
+        if len > self.0.capacity() {
+            let mut grown = Vec::with_capacity(len.max(self.0.capacity().saturating_mul(2)));
+            grown.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = grown;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
 
 impl Writer {
     pub(crate) fn new() -> Self {
-        Self(Encoder::new(Vec::new()))
+        Self::with_capacity(0)
     }
 
-    /// With room for `capacity` bytes: what is secret must not be left behind by a growing buffer.
+    /// With room for `capacity` bytes.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self(Encoder::new(Vec::with_capacity(capacity)))
+        Self(Encoder::new(Buffer(Vec::with_capacity(capacity))))
     }
 
     /// Opens an array of `len` items, which the caller writes next.
@@ -74,7 +97,7 @@ impl Writer {
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
-        self.0.into_writer()
+        self.0.into_writer().0
     }
 }
 
@@ -84,4 +107,19 @@ pub(crate) fn labelled(label: Label, count: usize, write: impl FnOnce(&mut Write
     w.array(count.saturating_add(1)).text(label.text());
     write(&mut w);
     w.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_holds_what_was_written_however_it_grew() {
+        for capacity in [0, 1, 7, 1_000] {
+            let mut buffer = Buffer(Vec::with_capacity(capacity));
+            let pieces: Vec<Vec<u8>> = (0..40).map(|n| vec![n; usize::from(n) * 3]).collect();
+            pieces.iter().for_each(|piece| buffer.write_all(piece).unwrap());
+            assert_eq!(buffer.0, pieces.concat());
+        }
+    }
 }
