@@ -9,7 +9,7 @@ mod known_keys;
 #[path = "support/source.rs"]
 mod source;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::process::Command;
 
@@ -458,6 +458,8 @@ fn print_and_panic() {
 
 #[cfg(feature = "redb")]
 mod files {
+    use std::collections::BTreeSet;
+
     use convivio::store::RedbStore;
     use redb::{ReadableDatabase, ReadableTable};
 
