@@ -23,7 +23,7 @@ impl Write for Buffer {
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
         let len = self.0.len().saturating_add(bytes.len());
         if len > self.0.capacity() {
-            let mut grown = Vec::with_capacity(len.max(self.0.capacity().saturating_mul(2)));
+            let mut grown = Vec::with_capacity(len.max(self.0.capacity().saturating_mul(2)).max(64));
             grown.extend_from_slice(&self.0);
             self.0.zeroize();
             self.0 = grown;
