@@ -129,7 +129,8 @@ fn show_keys(shown: &mut Shown) {
 
 fn show_stores(shown: &mut Shown, story: &mut Story) {
     let (faulty, (identity, signer)) = (FaultyStore::new(), device(&story.app));
-    drop(Client::create(faulty.clone(), DeviceKeys::new(identity, signer).unwrap()).unwrap());
+    let keys = DeviceKeys::new(identity, signer).unwrap();
+    drop(Client::create_in(faulty.clone(), keys, Told::new(9, None)).unwrap());
     shown.add(&faulty);
     shown.add(&faulty.contents());
     shown.add(&SealedStore::create(MemoryStore::new(), StoreKey::from_bytes(&mut KEYS[7].clone())).unwrap());
@@ -246,6 +247,10 @@ fn row_27_debug_shows_no_key_of_any_type_that_holds_one() {
     let missing: Vec<_> =
         holders.iter().filter(|name| !shown.0.contains_key(*name) && !WITHOUT_DEBUG.contains(&name.as_str())).collect();
     assert!(missing.is_empty(), "hold secrets and are not shown by this test: add them: {missing:?}");
+    let displayed = source::displayed();
+    assert!(displayed.contains("ErrorKind"), "{displayed:?}");
+    let printed = holders.iter().filter(|holder| displayed.iter().any(|name| holder.ends_with(&format!("::{name}"))));
+    assert_eq!(printed.count(), 0, "nothing that holds a secret has a `Display`");
     for name in ["secret::Secret", "client::Client", "group::Group", "ratchet::SenderKey", "store::ChangeSet"] {
         assert!(holders.contains(name), "the test has stopped reading the source: {name} is not among {holders:?}");
     }
@@ -440,7 +445,7 @@ fn must_fail<T: Debug>(result: convivio::Result<T>) {
 fn print_and_panic() {
     let (mut story, _) = story();
     println!("{:?} {:?}", show_all(&mut story).0.values(), key(PLANTED));
-    eprintln!("{:02x?}", key(PLANTED));
+    eprintln!("{:02x?} {:?} {:?}", key(PLANTED), story.posts, story.events);
     errors().iter().for_each(|error| println!("{}", chain_of(error.as_ref())));
     let panics: [Box<dyn FnOnce()>; PANICS] = [
         Box::new(|| must_work(SenderKey::from_secret_bytes(&KEYS[0]))),

@@ -54,6 +54,13 @@ pub fn serialisable() -> BTreeSet<String> {
     names
 }
 
+/// The names of types with a `Display`.
+pub fn displayed() -> BTreeSet<String> {
+    let texts = sources().into_iter().map(|(_, text)| text);
+    let after = texts.flat_map(|text| text.split("Display for ").skip(1).map(str::to_owned).collect::<Vec<_>>());
+    after.filter_map(|rest| words_of(&rest).into_iter().next()).collect()
+}
+
 fn declared() -> BTreeMap<String, Vec<Declared>> {
     let mut types: BTreeMap<String, Vec<Declared>> = BTreeMap::new();
     for (room, text) in sources() {
