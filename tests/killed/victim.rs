@@ -75,6 +75,10 @@ impl Victim {
     pub fn call(&mut self, what: &Command, attempt: u32) -> Outcome {
         let name = what.name();
         let stop = match (self.killing, attempt) {
+            // Whose answer came, a new process does not know: there is no second try, the post is posted again.
+            (Killing::AroundEachWrite, 0) if matches!(what, Command::Posted(..)) && self.rng.random() => {
+                Some(Stop::AfterTheWrite)
+            }
             (Killing::AroundEachWrite, 0) => Some(Stop::BeforeTheWrite),
             (Killing::AroundEachWrite, 1) => Some(Stop::AfterTheWrite),
             _ => None,
