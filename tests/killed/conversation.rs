@@ -2,6 +2,8 @@
 //! a length of 4 bytes, little-endian, and as many bytes of `postcard`.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use convivio::client::{Environment, Event};
 use convivio::identity::{IdentityKey, UnverifiedKeyPackage, UserUri};
@@ -170,25 +172,41 @@ pub fn app(seed: u64) -> (App, IdentityKey, StdRng) {
     (app, identity, rng)
 }
 
-/// The moment at which all of it happens.
+/// When all of it begins.
 pub const START: u64 = 1_800_000_000;
 
-/// That moment, and randomness from a seed.
-pub struct Simulated(StdRng);
+/// The time, the same for all who hold a copy.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<AtomicU64>);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(START)))
+    }
+}
+
+impl Clock {
+    pub fn advance(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
+
+/// Time that stands still unless it is told otherwise, and randomness from a seed.
+pub struct Simulated(Clock, StdRng);
 
 impl Simulated {
     #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(StdRng::seed_from_u64(seed))
+    pub fn new(clock: &Clock, seed: u64) -> Self {
+        Self(clock.clone(), StdRng::seed_from_u64(seed))
     }
 }
 
 impl Environment for Simulated {
     fn now(&self) -> Timestamp {
-        Timestamp(START)
+        Timestamp(self.0.0.load(Ordering::Relaxed))
     }
 
     fn rng(&mut self) -> &mut dyn CryptoRng {
-        &mut self.0
+        &mut self.1
     }
 }

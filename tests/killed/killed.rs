@@ -11,8 +11,9 @@ mod world;
 
 use std::{env, thread};
 
+use convivio_killed_tests::conversation::Clock;
 use tally::{Stage, Tally};
-use victim::Killing;
+use victim::{Killed, Killing};
 use world::World;
 
 fn from_environment(name: &str) -> Option<u64> {
@@ -39,20 +40,14 @@ impl Drop for Seed {
 fn game(seed: u64, kills: u64, killing: Killing) -> Tally {
     let _seed = Seed(seed);
     let directory = tempfile::tempdir().unwrap();
-    let mut world = World::new(seed, directory.path().join("device"), killing);
-    let episodes = [World::take_in_a_guest, World::be_left_out_and_return, World::be_removed_and_return];
-    for episode in episodes {
-        (0..STEPS).for_each(|_| world.step());
-        episode(&mut world);
-    }
-    while world.kills().total() < kills {
+    let mut world = World::new(seed, &Clock::default(), Killed::new(directory.path().join("device"), seed, killing));
+    world.play();
+    while world.victim.tally.total() < kills {
         world.step();
     }
     world.quiet();
     world.check();
-    let mut tally = Tally::default();
-    tally.add(world.kills());
-    tally
+    world.victim.tally
 }
 
 fn games(kills: u64, killing: Killing) -> Tally {
@@ -61,14 +56,13 @@ fn games(kills: u64, killing: Killing) -> Tally {
         if tally.total() >= kills {
             break;
         }
-        tally.add(&game(seed, KILLS_IN_A_GAME.min(kills - tally.total()), killing));
+        tally.add(game(seed, KILLS_IN_A_GAME.min(kills - tally.total()), killing));
     }
     println!("{killing:?}, seed {} and up\n{tally}", seed());
     tally
 }
 
 const KILLS_IN_A_GAME: u64 = 100;
-const STEPS: u32 = 8;
 
 /// Sealed or not, founder or joiner: four games have everything.
 const OPERATIONS: [&str; 9] =

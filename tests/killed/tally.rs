@@ -35,9 +35,9 @@ impl Tally {
         *self.0.entry((operation, stage)).or_default() += 1;
     }
 
-    pub fn add(&mut self, other: &Self) {
-        for (key, count) in &other.0 {
-            *self.0.entry(*key).or_default() += count;
+    pub fn add(&mut self, other: Self) {
+        for (key, count) in other.0 {
+            *self.0.entry(key).or_default() += count;
         }
     }
 

@@ -7,11 +7,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use conversation::{Command, Done, Report, Request, Stop, View};
+use convivio_killed_tests::conversation::{self, Command, Report, Request, Stop, View};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::tally::{Stage, Tally};
+use crate::world::{Outcome, Victim};
 
 /// When the process is killed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,24 +25,13 @@ pub enum Killing {
     AroundEachWrite,
 }
 
-/// What became of a command.
-#[derive(Debug)]
-pub enum Outcome {
-    Done(Done),
-    /// The process was killed before it answered; whether its store has what it was told all the same.
-    Killed {
-        happened: bool,
-    },
-}
-
-pub struct Victim {
+pub struct Killed {
     path: PathBuf,
     seed: u64,
     lives: u64,
     process: Process,
-    /// What it holds, as far as it has said.
-    pub view: View,
-    pub killing: Killing,
+    view: View,
+    killing: Killing,
     pub tally: Tally,
     rng: StdRng,
     /// How long each operation takes if it is let be.
@@ -51,7 +41,7 @@ pub struct Victim {
 const OPENING: &str = "open";
 const CREATING: &str = "create";
 
-impl Victim {
+impl Killed {
     /// Starts a device over a file that is not there yet. That, too, is interrupted.
     pub fn new(path: PathBuf, seed: u64, killing: Killing) -> Self {
         let mut victim = Self {
@@ -70,34 +60,6 @@ impl Victim {
         victim
     }
 
-    /// Tells it to do something, once. If it is killed meanwhile, it is started again and must be where it was before or
-    /// where it has got to, and in the latter place if it had said so.
-    pub fn call(&mut self, what: &Command, attempt: u32) -> Outcome {
-        let name = what.name();
-        let stop = match (self.killing, attempt) {
-            // Whose answer came, a new process does not know: there is no second try, the post is posted again.
-            (Killing::AroundEachWrite, 0) if matches!(what, Command::Posted(..)) && self.rng.random() => {
-                Some(Stop::AfterTheWrite)
-            }
-            (Killing::AroundEachWrite, 0) => Some(Stop::BeforeTheWrite),
-            (Killing::AroundEachWrite, 1) => Some(Stop::AfterTheWrite),
-            _ => None,
-        };
-        self.process.tell(&Request { what: what.clone(), stop });
-        let delay = self.delay(name);
-        let (mut reports, killed) = self.process.listen(delay, stop);
-        if !killed {
-            let Some((Report::Done(done, view), before)) = reports.split_last_mut() else { panic!("no answer") };
-            assert!(before.len() <= 2, "more than one transaction: {before:?}");
-            self.learn(name);
-            self.view = std::mem::take(view.as_mut());
-            return Outcome::Done(done.clone());
-        }
-        let before = self.view.clone();
-        self.restart();
-        self.judge(name, &before, reports)
-    }
-
     /// One transaction: all of it, or nothing; and if it was said to be done, all.
     fn judge(&mut self, name: &'static str, before: &View, reports: Vec<Report>) -> Outcome {
         let now = &self.view;
@@ -106,13 +68,13 @@ impl Victim {
         let (stage, outcome) = match reports.into_iter().last() {
             None => {
                 assert!(!happened, "{name} was done before it wrote");
-                (Stage::Before, Outcome::Killed { happened })
+                (Stage::Before, Outcome::Interrupted { happened })
             }
-            Some(Report::Writes) if happened => (Stage::WritingKept, Outcome::Killed { happened }),
-            Some(Report::Writes) => (Stage::WritingLost, Outcome::Killed { happened }),
+            Some(Report::Writes) if happened => (Stage::WritingKept, Outcome::Interrupted { happened }),
+            Some(Report::Writes) => (Stage::WritingLost, Outcome::Interrupted { happened }),
             Some(Report::Written) => {
                 assert!(happened, "{name} was written and is lost");
-                (Stage::Unanswered, Outcome::Killed { happened })
+                (Stage::Unanswered, Outcome::Interrupted { happened })
             }
             Some(Report::Done(done, view)) => {
                 assert_eq!(*now, *view, "{name} was done and is not as it was");
@@ -163,12 +125,46 @@ impl Victim {
         let usual = *self.durations.get(name)?;
         // A process that is always killed while it starts gets nowhere.
         let chance = if name == OPENING { chance / 4.0 } else { chance };
-        self.rng.random_bool(chance).then(|| usual.mul_f64(self.rng.random_range(0.0..1.2)))
+        self.rng.random_bool(chance).then(|| usual.mul_f64(self.rng.random_range(0.0..1.0)))
     }
 
     fn learn(&mut self, name: &'static str) {
         let (took, usual) = (self.process.took, self.durations.entry(name).or_insert(self.process.took));
         *usual = (*usual * 3 + took) / 4;
+    }
+}
+
+impl Victim for Killed {
+    fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Tells it to do something, once. If it is killed meanwhile, it is started again and must be where it was before or
+    /// where it has got to, and in the latter place if it had said so.
+    fn call(&mut self, what: &Command, attempt: u32) -> Outcome {
+        let name = what.name();
+        let stop = match (self.killing, attempt) {
+            // Whose answer came, a new process does not know: there is no second try, the post is posted again.
+            (Killing::AroundEachWrite, 0) if matches!(what, Command::Posted(..)) && self.rng.random() => {
+                Some(Stop::AfterTheWrite)
+            }
+            (Killing::AroundEachWrite, 0) => Some(Stop::BeforeTheWrite),
+            (Killing::AroundEachWrite, 1) => Some(Stop::AfterTheWrite),
+            _ => None,
+        };
+        self.process.tell(&Request { what: what.clone(), stop });
+        let delay = self.delay(name);
+        let (mut reports, killed) = self.process.listen(delay, stop);
+        if !killed {
+            let Some((Report::Done(done, view), before)) = reports.split_last_mut() else { panic!("no answer") };
+            assert!(before.len() <= 2, "more than one transaction: {before:?}");
+            self.learn(name);
+            self.view = std::mem::take(view.as_mut());
+            return Outcome::Done(done.clone());
+        }
+        let before = self.view.clone();
+        self.restart();
+        self.judge(name, &before, reports)
     }
 }
 

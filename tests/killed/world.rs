@@ -1,9 +1,12 @@
 //! A group of three, of whom one is killed again and again, and what must be so whatever happens.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+#![allow(dead_code, reason = "each test uses its part")]
 
-use conversation::{Answered, Command, Done, GroupSeen, Simulated, Wanted};
+mod lied_to;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
 use convivio::client::{Answer, Event, EventId, EventKind, Status, Subscription};
 use convivio::group::{GroupInfo, RejoinRequest, Role};
 use convivio::identity::{IdentityKey, UnverifiedKeyPackage, UserUri};
@@ -11,52 +14,85 @@ use convivio::log::{EntryBody, LogEntry, Post, PostBody, PostId, PostReply};
 use convivio::ratchet::{EpochContext, Frame};
 use convivio::store::MemoryStore;
 use convivio::testing::{App, LocalHub};
-use convivio::{Change, Client, Epoch, GroupId, Secret};
+use convivio::{Change, Client, Epoch, ErrorKind, GroupId, MessageId, Secret};
+use convivio_killed_tests::conversation::{Answered, Clock, Command, Done, GroupSeen, Simulated, View, Wanted, app};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::tally::Tally;
-use crate::victim::{Killing, Outcome, Victim};
+/// The device that things are done to.
+pub trait Victim {
+    /// What it holds, as far as it has said.
+    fn view(&self) -> &View;
+
+    /// Tells it to do something. `attempt` counts how often it was told so before.
+    fn call(&mut self, what: &Command, attempt: u32) -> Outcome;
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub enum Outcome {
+    Done(Done),
+    /// The device failed before it answered, and has started again; whether it has done what it was told all the same.
+    Interrupted {
+        happened: bool,
+    },
+    /// The device would not: only where its disk has lied to it.
+    Refused(ErrorKind),
+}
+
+/// Where the salt is in a frame.
+const SALT: Range<usize> = 21..37;
+
+/// Steps between two episodes.
+const STEPS: u32 = 8;
+
+/// The frames under one message key, by their salts, from which the key and nonce of each come.
+type Salts = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A member who is left alone.
 struct Peer {
     client: Client,
     user: UserUri,
-    heard: Vec<String>,
+    heard: Vec<(MessageId, String)>,
     requests: Vec<RejoinRequest>,
 }
 
-pub struct World {
+pub struct World<V> {
     app: App,
     hub: LocalHub,
     peers: [Peer; 2],
     guest: Peer,
-    victim: Victim,
+    pub victim: V,
     user: UserUri,
     group: GroupId,
-    pub rng: StdRng,
+    rng: StdRng,
     /// What was said: by the victim, and by the others.
     said: [BTreeSet<String>; 2],
     /// The events that the victim's app has taken over, and the last that it acknowledged.
     taken: BTreeMap<EventId, Event>,
     acknowledged: EventId,
-    /// Which frame went out under each header key, leaf and generation.
-    frames: BTreeMap<(Vec<u8>, u32, u32), Vec<u8>>,
+    /// Which frames went out under each header key, leaf and generation, by their salts.
+    frames: BTreeMap<(Vec<u8>, u32, u32), Salts>,
     /// Which commit went out for each epoch.
     commits: BTreeMap<u64, PostId>,
     /// How many changes the victim was asked for, and how many are known to be over.
     wanted: usize,
     over: usize,
+    /// The victim's disk has forgotten what it had acknowledged, or has half of it: there is less to rely on.
+    pub lied_to: bool,
+    /// How often it was to say something since then, and what it was told.
+    spoken: usize,
+    pub told: Vec<EventKind>,
 }
 
-impl World {
+impl<V: Victim> World<V> {
     /// Founded by the victim or by another, as the seed has it; all are owners.
-    pub fn new(seed: u64, path: PathBuf, killing: Killing) -> Self {
-        let (app, ..) = conversation::app(seed);
+    pub fn new(seed: u64, clock: &Clock, victim: V) -> Self {
+        let (app, ..) = app(seed);
         let mut rng = StdRng::seed_from_u64(!seed);
         let mut peer = |name: &str| {
             let keys = app.enrol_device(name, &IdentityKey::generate(&mut rng), 0, &mut rng).unwrap();
-            let client = Client::create_in(MemoryStore::new(), keys, Simulated::new(rng.random())).unwrap();
+            let client = Client::create_in(MemoryStore::new(), keys, Simulated::new(clock, rng.random())).unwrap();
             Peer { client, user: app.user(name).unwrap(), heard: Vec::new(), requests: Vec::new() }
         };
         let (peers, guest) = ([peer("anna"), peer("bob")], peer("guest"));
@@ -64,7 +100,7 @@ impl World {
             hub: LocalHub::new(),
             peers,
             guest,
-            victim: Victim::new(path, seed, killing),
+            victim,
             user: app.user("victim").unwrap(),
             app,
             group: GroupId::from_bytes([0; 16]),
@@ -76,6 +112,9 @@ impl World {
             commits: BTreeMap::new(),
             wanted: 0,
             over: 0,
+            lied_to: false,
+            spoken: 1_000,
+            told: Vec::new(),
         };
         if seed % 4 < 2 {
             world.found()
@@ -86,13 +125,9 @@ impl World {
         world
     }
 
-    pub fn kills(&self) -> &Tally {
-        &self.victim.tally
-    }
-
     fn found(&mut self) {
         self.once(&Command::Found);
-        self.group = self.victim.view.groups[0].group;
+        self.group = self.victim.view().groups[0].group;
         let packages = self.peers.each_mut().map(|peer| peer.package());
         self.change(Wanted::Add(packages.to_vec()));
         self.turn();
@@ -133,32 +168,41 @@ impl World {
 
     /// The group as the victim sees it.
     fn own(&self) -> &GroupSeen {
-        self.victim.view.group(&self.group).expect("the victim has no group any more")
+        self.victim.view().group(&self.group).expect("the victim has no group any more")
     }
 
-    /// Has the victim do what must not be done twice.
-    fn once(&mut self, command: &Command) {
-        for attempt in 0.. {
+    fn queued(&self) -> Option<usize> {
+        self.victim.view().group(&self.group).map(|own| own.queued)
+    }
+
+    /// Has the victim do what must not be done twice. Whether it did.
+    fn once(&mut self, command: &Command) -> bool {
+        for attempt in 0..1_000 {
             match self.victim.call(command, attempt) {
-                Outcome::Done(_) | Outcome::Killed { happened: true } => return,
-                Outcome::Killed { happened: false } => {}
+                Outcome::Done(_) | Outcome::Interrupted { happened: true } => return true,
+                Outcome::Interrupted { .. } | Outcome::Refused(_) if self.lied_to => return false,
+                Outcome::Interrupted { happened: false } => {}
+                Outcome::Refused(why) => panic!("{command:?}: {why:?}"),
             }
         }
+        false
     }
 
     /// Has the victim do what may be done again, until it has given what it is to give.
     fn insist(&mut self, command: &Command) -> Option<Done> {
         (0..1_000).find_map(|attempt| match self.victim.call(command, attempt) {
             Outcome::Done(done) => Some(done),
-            Outcome::Killed { .. } => None,
+            Outcome::Interrupted { .. } => None,
+            Outcome::Refused(_) if self.lied_to => Some(Done::Nothing),
+            Outcome::Refused(why) => panic!("{command:?}: {why:?}"),
         })
     }
 
     /// As an app does it that was killed meanwhile: it looks into the queue before it asks again.
     fn enqueue(&mut self, command: &Command) {
-        let before = self.own().queued;
+        let before = self.queued();
         self.once(command);
-        assert_eq!(self.own().queued, before + 1, "{command:?}");
+        assert!(self.queued() == before.map(|before| before + 1) || self.lied_to, "{command:?}");
     }
 
     fn change(&mut self, wanted: Wanted) {
@@ -181,7 +225,11 @@ impl World {
 
     /// Whether the hub has taken anything new.
     fn post(&mut self, loss: f64) -> bool {
-        let Some(Done::Posts(posts)) = self.insist(&Command::Outbox) else { panic!("no outbox") };
+        let posts = match self.insist(&Command::Outbox) {
+            Some(Done::Posts(posts)) => posts,
+            _ if self.lied_to => return false,
+            _ => panic!("no outbox"),
+        };
         let before = self.hub.seen().len();
         for post in posts {
             self.note(&post);
@@ -202,7 +250,7 @@ impl World {
 
     /// No generation of a chain is ever used for two frames, and no epoch for two commits, whatever became of them.
     fn note(&mut self, post: &Post) {
-        let own = self.own();
+        let (own, lied_to) = (self.own().clone(), self.lied_to);
         match &post.body {
             PostBody::Message(bytes) => {
                 let frame = Frame::parse(bytes).unwrap();
@@ -212,20 +260,22 @@ impl World {
                 let context = EpochContext::new(post.group, Epoch(own.epoch), [0; 32], secret);
                 let (leaf, generation) = frame.unmask(&context);
                 assert_eq!(leaf, own.leaf);
-                let known = self.frames.entry((key, leaf.0, generation.0)).or_insert_with(|| bytes.clone());
-                assert_eq!(known, bytes, "two frames under one key");
+                let salts = self.frames.entry((key, leaf.0, generation.0)).or_default();
+                let known = salts.entry(bytes[SALT].to_vec()).or_insert_with(|| bytes.clone());
+                assert_eq!(known, bytes, "two frames under one key and nonce");
+                assert!(salts.len() == 1 || lied_to, "two frames under one message key");
             }
             PostBody::Commit { .. } => {
                 let known = self.commits.entry(own.epoch).or_insert_with(|| post.id());
-                assert_eq!(*known, post.id(), "two commits for one epoch");
+                assert!(*known == post.id() || lied_to, "two commits for one epoch");
             }
             _ => {}
         }
     }
 
     fn fetch(&mut self, loss: f64) -> bool {
-        let mut entries = self.hub.welcomes(&self.victim.view.packages);
-        for (group, leaf, next) in self.victim.view.reads.clone() {
+        let mut entries = self.hub.welcomes(&self.victim.view().packages);
+        for (group, leaf, next) in self.victim.view().reads.clone() {
             entries.extend(self.hub.fetch(&Subscription { group, leaf, next }));
         }
         if self.rng.random_bool(loss) {
@@ -235,17 +285,21 @@ impl World {
     }
 
     fn receive(&mut self, entries: Vec<LogEntry>) -> bool {
-        let before = self.victim.view.reads.clone();
+        let before = self.victim.view().reads.clone();
         if !entries.is_empty() {
             self.insist(&Command::Receive(entries));
         }
-        self.victim.view.reads != before
+        self.victim.view().reads != before
     }
 
     /// The app takes over what is in the inbox, then acknowledges. Whether there was anything.
     fn take(&mut self) -> bool {
-        let inbox = self.victim.view.inbox.clone();
+        let inbox = self.victim.view().inbox.clone();
         for event in &inbox {
+            if self.lied_to {
+                self.told.push(event.what.clone());
+                continue;
+            }
             assert!(event.id > self.acknowledged, "{event:?} comes after it was acknowledged");
             match self.taken.get(&event.id) {
                 Some(known) => assert_eq!(known, event, "an event changed"),
@@ -262,7 +316,7 @@ impl World {
         let Some(last) = inbox.last() else { return false };
         self.insist(&Command::Ack(last.clone()));
         self.acknowledged = last.id;
-        assert!(self.victim.view.inbox.is_empty());
+        assert!(self.victim.view().inbox.is_empty() || self.lied_to);
         true
     }
 
@@ -278,6 +332,14 @@ impl World {
             }
         }
         panic!("it never gets quiet");
+    }
+
+    /// A life with everything in it.
+    pub fn play(&mut self) {
+        for episode in [Self::take_in_a_guest, Self::be_left_out_and_return, Self::be_removed_and_return] {
+            (0..STEPS).for_each(|_| self.step());
+            episode(self);
+        }
     }
 
     /// One step, of whatever kind.
@@ -311,7 +373,7 @@ impl World {
     }
 
     /// The victim adds someone, and takes them out again.
-    pub fn take_in_a_guest(&mut self) {
+    fn take_in_a_guest(&mut self) {
         self.quiet();
         let (package, user) = (self.guest.package(), self.guest.user.clone());
         self.change(Wanted::Add(vec![package]));
@@ -324,24 +386,24 @@ impl World {
     }
 
     /// Anna removes the victim, which forgets the group and is invited anew.
-    pub fn be_removed_and_return(&mut self) {
+    fn be_removed_and_return(&mut self) {
         self.quiet();
         self.check();
         self.peers[0].client.change(&self.group, Change::Remove(self.user.clone())).unwrap();
         self.quiet();
         assert_eq!(self.own().status, "Removed");
         self.once(&Command::Forget(self.group));
-        assert!(self.victim.view.groups.is_empty());
+        assert!(self.victim.view().groups.is_empty());
         self.invite();
     }
 
     /// The hub keeps the victim's part of a commit from it; it notices, asks, and Anna readmits it.
-    pub fn be_left_out_and_return(&mut self) {
+    fn be_left_out_and_return(&mut self) {
         self.quiet();
         for _ in 0..2 {
             self.peers[1].client.change(&self.group, Change::Heal).unwrap();
             self.peers[1].sync(&mut self.hub);
-            let [(group, leaf, next)] = self.victim.view.reads[..] else { panic!("one group is read") };
+            let [(group, leaf, next)] = self.victim.view().reads[..] else { panic!("one group is read") };
             let mut entries = self.hub.fetch(&Subscription { group, leaf, next });
             for entry in &mut entries {
                 if let EntryBody::Commit { stanza, .. } = &mut entry.body {
@@ -370,11 +432,13 @@ impl World {
             assert_eq!((view.status(), view.queued()), (Status::Active, 0));
             assert_eq!((view.authenticator(), view.state().epoch().0), (&own.authenticator, own.epoch));
             assert_eq!(view.state().context_hash(), own.context_hash);
-            let mut heard: Vec<&String> = peer.heard.iter().filter(|text| text.starts_with("victim")).collect();
+            let heard = peer.heard.iter().map(|(_, text)| text);
+            let mut heard: Vec<&String> = heard.filter(|text| text.starts_with("victim")).collect();
             heard.sort();
             assert!(heard.into_iter().eq(&self.said[0]), "{} has not heard all, each once", peer.user);
         }
-        let mut heard: Vec<String> = self.taken.values().filter_map(text).collect();
+        let mut heard: Vec<String> =
+            self.taken.values().filter_map(|event| text(&event.what)).map(|(_, text)| text).collect();
         heard.sort();
         assert!(heard.iter().eq(&self.said[1]), "the victim has not heard all, each once");
         assert_eq!(self.over, self.wanted, "a change happened twice, or not at all");
@@ -395,7 +459,7 @@ impl Peer {
             self.client.ack(last.id).unwrap();
         }
         for event in inbox {
-            self.heard.extend(text(&event));
+            self.heard.extend(text(&event.what));
             if let EventKind::RejoinRequested { request, .. } = event.what {
                 self.requests.push(*request);
             }
@@ -404,9 +468,9 @@ impl Peer {
     }
 }
 
-fn text(event: &Event) -> Option<String> {
-    match &event.what {
-        EventKind::Message { content, .. } => Some(String::from_utf8(content.clone()).unwrap()),
+fn text(what: &EventKind) -> Option<(MessageId, String)> {
+    match what {
+        EventKind::Message { id, content, .. } => Some((*id, String::from_utf8(content.clone()).unwrap())),
         _ => None,
     }
 }
