@@ -42,6 +42,10 @@ impl Victim for Failing {
         &self.view
     }
 
+    fn has_restarted(&self) -> bool {
+        self.lives > 0
+    }
+
     fn call(&mut self, what: &Command, attempt: u32) -> Outcome {
         // Whose answer came, a new process does not know: there is no second try, the post is posted again.
         let skipped = usize::from(matches!(what, Command::Posted(..)) && self.lives % 2 == 1);

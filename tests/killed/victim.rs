@@ -139,6 +139,10 @@ impl Victim for Killed {
         &self.view
     }
 
+    fn has_restarted(&self) -> bool {
+        self.lives > 0
+    }
+
     /// Tells it to do something, once. If it is killed meanwhile, it is started again and must be where it was before or
     /// where it has got to, and in the latter place if it had said so.
     fn call(&mut self, what: &Command, attempt: u32) -> Outcome {

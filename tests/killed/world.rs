@@ -26,6 +26,9 @@ pub trait Victim {
 
     /// Tells it to do something. `attempt` counts how often it was told so before.
     fn call(&mut self, what: &Command, attempt: u32) -> Outcome;
+
+    /// Whether it has failed and started again.
+    fn has_restarted(&self) -> bool;
 }
 
 /// What became of a command.
@@ -82,6 +85,8 @@ pub struct World<V> {
     pub lied_to: bool,
     /// How often it was to say something since then, and what it was told.
     spoken: usize,
+    /// What it was given to say after its disk had lied.
+    since: BTreeSet<String>,
     pub told: Vec<EventKind>,
 }
 
@@ -114,6 +119,7 @@ impl<V: Victim> World<V> {
             over: 0,
             lied_to: false,
             spoken: 1_000,
+            since: BTreeSet::new(),
             told: Vec::new(),
         };
         if seed % 4 < 2 {
