@@ -7,12 +7,14 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use convivio::ErrorKind;
 use convivio::client::EventKind;
+use convivio::log::PostBody;
+use convivio::ratchet::{EpochContext, Frame};
 use convivio::testing::{Fault, FaultyStore};
+use convivio::{Epoch, ErrorKind, Secret};
 use convivio_killed_tests::client::Device;
-use convivio_killed_tests::conversation::{Clock, Command, View};
-use world::{Outcome, Victim, World};
+use convivio_killed_tests::conversation::{Clock, Command, Done, View};
+use world::{Outcome, SALT, Victim, World};
 
 /// The victim joins a group that another has founded.
 const SEED: u64 = 2;
@@ -184,4 +186,35 @@ fn row_11_a_disk_that_keeps_a_part_of_a_set_of_changes() {
         damaged += table.get("damaged").map_or(0, |outcomes| outcomes.stories);
     }
     assert!(damaged > 10, "it noticed that its store was not whole {damaged} times");
+}
+
+/// A machine is copied while it runs: both copies have the same keys and even the same random generator. What they say
+/// differently they encrypt under different keys and nonces; what they say alike is one message.
+#[test]
+fn row_12_two_copies_of_a_machine_never_encrypt_two_messages_under_one_key_and_nonce() {
+    let clock = Clock::default();
+    let world = World::new(SEED, &clock, Deceived::new(&clock));
+    let group = world.victim.view.groups[0].group;
+    let copies = [["one", "alike", "three"], ["uno", "alike", "tre"]].map(|texts| {
+        let store = FaultyStore::holding(world.victim.store.contents());
+        let mut device = Device::start(store, (SEED, 9), &clock).unwrap();
+        let frames = texts.map(|text| {
+            device.obey(Command::Send(group, text.to_owned())).unwrap();
+            let Done::Posts(posts) = device.obey(Command::Outbox).unwrap() else { panic!("no posts") };
+            match posts.last().map(|post| &post.body) {
+                Some(PostBody::Message(frame)) => frame.clone(),
+                other => panic!("not a message: {other:?}"),
+            }
+        });
+        (frames, device.view().unwrap().groups.remove(0))
+    });
+    let [(ours, own), (theirs, _)] = &copies;
+    let secret = Secret::from_bytes(&mut own.header_key.clone().try_into().unwrap());
+    let context = EpochContext::new(group, Epoch(own.epoch), [0; 32], secret);
+    for (n, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        let place = |frame: &[u8]| Frame::parse(frame).unwrap().unmask(&context);
+        assert_eq!(place(ours), place(theirs), "they have one message key");
+        assert_eq!(ours[SALT] == theirs[SALT], n == 1, "key and nonce come from it and the salt");
+        assert_eq!(ours == theirs, n == 1);
+    }
 }

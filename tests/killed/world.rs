@@ -44,7 +44,7 @@ pub enum Outcome {
 }
 
 /// Where the salt is in a frame.
-const SALT: Range<usize> = 21..37;
+pub const SALT: Range<usize> = 21..37;
 
 /// Steps between two episodes.
 const STEPS: u32 = 8;
