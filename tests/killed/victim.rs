@@ -119,7 +119,7 @@ impl Killed {
         }
     }
 
-    /// How long it may live on: up to a little more than the operation takes.
+    /// How long it may live on: at most as long as the operation takes.
     fn delay(&mut self, name: &'static str) -> Option<Duration> {
         let Killing::AtRandomMoments(chance) = self.killing else { return None };
         let usual = *self.durations.get(name)?;
