@@ -101,7 +101,7 @@ impl World {
             match operation(&mut self.devices[n].client) {
                 Ok(value) => return value,
                 Err(error) => {
-                    assert!(self.devices[n].store.is_down(), "seed {}: {error:?}", self.seed);
+                    assert!(self.devices[n].store.has_failed(), "seed {}: {error:?}", self.seed);
                     assert_eq!(error.kind(), ErrorKind::Storage);
                     self.restart(n);
                     if let Some(value) = happened(&mut self.devices[n].client) {
@@ -355,6 +355,12 @@ fn the_joiner_crashes_after_each_write() {
 #[test]
 fn a_bystander_crashes_at_each_write() {
     crash_at_each_write(2, &[Fault::Before, Fault::After]);
+}
+
+/// Nothing crashes, and the client cannot know what is on the disk all the same.
+#[test]
+fn row_11_the_inviters_disk_refuses_or_loses_its_answer_at_each_write() {
+    crash_at_each_write(0, &[Fault::Refused, Fault::Misreported]);
 }
 
 /// Any device crashes at any time, while the hub loses, repeats, reorders and delays.

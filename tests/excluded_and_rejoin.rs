@@ -226,6 +226,38 @@ fn a_queued_change_survives_a_rejoin_under_its_intent() {
     agree(&group, &mut [maria, bob, anna]);
 }
 
+/// Nobody came for a while, so he asked again, and then two members let him in by one request each.
+#[test]
+fn a_device_that_asked_twice_may_be_readmitted_twice() {
+    let (mut world, mut all, group) = three();
+    let [maria, bob, anna] = &mut all;
+    maria.client.change(&group, Change::Heal).unwrap();
+    world.sync(maria);
+    lie(&world, no_stanza, bob, anna, &group);
+    anna.client.change(&group, Change::Heal).unwrap();
+    world.quiet(&mut [anna, maria, bob]);
+    assert_eq!(bob.status(&group), Status::Excluded);
+    let said = bob.say(&group, "back soon");
+    for readmitting in [&mut *maria, &mut *anna] {
+        bob.client.change(&group, Change::Rejoin).unwrap();
+        world.sync(bob);
+        world.quiet(&mut [readmitting]);
+        let last = |news: Vec<EventKind>| {
+            news.into_iter().rev().find_map(|what| match what {
+                EventKind::RejoinRequested { request, .. } => Some(request),
+                _ => None,
+            })
+        };
+        let request = last(readmitting.news()).expect("a request");
+        readmitting.client.change(&group, Change::Readmit(request)).unwrap();
+    }
+    world.quiet(&mut [maria, anna]);
+    world.quiet(&mut [bob, maria, anna]);
+    assert_eq!(bob.status(&group), Status::Active);
+    assert_eq!((ids(maria), ids(anna)), (vec![said], vec![said]));
+    agree(&group, &mut [maria, bob, anna]);
+}
+
 #[test]
 fn only_whoever_is_out_asks_to_come_back() {
     let (_, [mut maria, ..], group) = three();

@@ -196,6 +196,9 @@ impl Draft<'_> {
         let mut cursor = Cursor::after(seq, seen, self.environment.now());
         // Rows keep their numbers, by which the app knows its intents.
         (cursor.first_row, cursor.next_row) = (old.cursor.next_row, old.cursor.next_row);
+        // Another member may have readmitted us by another request of ours.
+        cursor.rejoin = core::mem::take(&mut old.cursor.rejoin);
+        cursor.rejoin.retain(|id| self.memory.packages.contains_key(id));
         let mut session = self.enter(joined, Status::Active, cursor);
         for (number, row) in old.queue {
             let row = match row {

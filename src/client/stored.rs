@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::queue::{read_pending, read_row, row_record};
+use super::queue::{Row, read_pending, read_row, row_record};
 use super::records::{self, PAGE, Record};
 use super::session::{Cursor, Session};
 use super::standing::{Status, doubt_number, doubt_of, status_number, status_of};
@@ -168,6 +168,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Record
             })
         })
         .transpose()?;
+    check_generations(&queue, sending.as_ref())?;
     let mut session = Session {
         group,
         status,
@@ -184,6 +185,17 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Record
     };
     load_chains(&mut session, load)?;
     Ok(session)
+}
+
+/// What was encrypted lies behind the chain; else a part of a set of changes is missing, and a message key would be used
+/// twice.
+fn check_generations(queue: &BTreeMap<u64, Row>, sending: Option<&SendingChain>) -> Result<()> {
+    let next = sending.map_or(Generation(0), SendingChain::generation);
+    let is_ahead = |row: &Row| matches!(row, Row::Message { sealed: Some(sealed), .. } if sealed.generation >= next);
+    if queue.values().any(is_ahead) {
+        return Err(Error::damaged("a group's chain is behind its messages: restore the store"));
+    }
+    Ok(())
 }
 
 fn load_group(id: GroupId, need: &dyn Fn(RecordKey) -> Result<Record>) -> Result<(Status, Group)> {

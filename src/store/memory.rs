@@ -40,6 +40,14 @@ impl MemoryStore {
     pub fn iter(&self) -> impl Iterator<Item = (&RecordKey, &[u8])> {
         self.0.iter().map(|(key, value)| (key, value.as_slice()))
     }
+
+    /// Writes or deletes one record, whatever the version; what it held before.
+    pub(crate) fn replace(&mut self, key: &RecordKey, value: Option<&[u8]>) -> Option<Zeroizing<Vec<u8>>> {
+        match value {
+            Some(value) => self.0.insert(key.clone(), Zeroizing::new(value.to_vec())),
+            None => self.0.remove(key),
+        }
+    }
 }
 
 impl Store for MemoryStore {
@@ -50,10 +58,7 @@ impl Store for MemoryStore {
     fn apply(&mut self, changes: &ChangeSet) -> Result<(), StoreError> {
         changes.check(self.0.get(&RecordKey::VERSION).map(|value| value.as_slice()))?;
         for (key, value) in changes.iter() {
-            match value {
-                Some(value) => self.0.insert(key.clone(), Zeroizing::new(value.to_vec())),
-                None => self.0.remove(key),
-            };
+            self.replace(key, value);
         }
         Ok(())
     }

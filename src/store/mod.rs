@@ -22,6 +22,8 @@ mod sealed;
 
 #[cfg(feature = "redb")]
 pub use self::redb::RedbStore;
+#[cfg(all(test, feature = "redb"))]
+pub(crate) use self::redb::power_cut;
 pub use changes::{ChangeSet, RecordKey};
 pub use error::{StoreError, StoreErrorKind};
 pub use memory::MemoryStore;

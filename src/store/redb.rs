@@ -4,7 +4,7 @@
 //! a format version, 4 bytes big-endian. `records` holds the records, name → value.
 
 #[cfg(test)]
-mod power_cut;
+pub(crate) mod power_cut;
 mod probe;
 
 use std::fs::{self, File, OpenOptions};

@@ -5,6 +5,8 @@
 mod app;
 mod faulty;
 mod hub;
+#[cfg(all(test, feature = "redb"))]
+mod power_cut;
 
 pub use app::App;
 pub use faulty::{Fault, FaultyStore};
