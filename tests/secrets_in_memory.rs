@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 
 const NAME: &str = "row_27_a_dropped_client_leaves_no_key_in_memory";
 const CHILD: &str = "CONVIVIO_SEARCHES_ITSELF";
-/// What an optimised build was seen to leave, both on the way through X-Wing: the seed of a private key, which the library
-/// takes by value, and the seed of the welcome (docs/secrets.md).
+/// What an optimised build was seen to leave, both on the way through X-Wing: the seed of a private key and the seed
+/// of the welcome (docs/secrets.md).
 const LEFT_WHEN_OPTIMISED: [&str; 2] = ["key 2", "draw 11"];
 const MASK: u64 = 0xa5c3_96f0_5a3c_690f;
 
