@@ -12,7 +12,7 @@ use convivio::client::{Answer, Change, Environment, Event, EventKind, Status};
 use convivio::group::{Effect, GroupInfo, Policy, Role};
 use convivio::identity::{IdentityKey, UnverifiedKeyPackage, UserUri};
 use convivio::log::{LogEntry, Post};
-use convivio::store::{ChangeSet, MemoryStore, RecordKey, Store, StoreError};
+use convivio::store::{ChangeSet, RecordKey, Store, StoreError};
 use convivio::testing::{App, Faults, LocalHub};
 use convivio::{Client, ErrorKind, GroupId, MessageId, Timestamp, Validity};
 use rand::rngs::StdRng;
@@ -49,23 +49,43 @@ impl Environment for Env {
     }
 }
 
-/// A store that outlives its client, as a disk does.
+/// A store that outlives its client, as a disk does, and that its holder can look into and write on.
 #[derive(Clone, Default)]
-pub struct Disk(Arc<Mutex<MemoryStore>>);
+pub struct Disk(Arc<Mutex<Records>>);
+
+/// Records by their names.
+pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 impl Disk {
     pub fn copy(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.0.lock().unwrap().snapshot())))
+        Self(Arc::new(Mutex::new(self.records())))
+    }
+
+    pub fn records(&self) -> Records {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// Writes a record past the client.
+    pub fn overwrite(&self, name: &[u8], value: Vec<u8>) {
+        self.0.lock().unwrap().insert(name.to_vec(), value);
     }
 }
 
 impl Store for Disk {
     fn load(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.lock().unwrap().load(key)
+        Ok(self.0.lock().unwrap().get(key.as_bytes()).cloned())
     }
 
     fn apply(&mut self, changes: &ChangeSet) -> Result<(), StoreError> {
-        self.0.lock().unwrap().apply(changes)
+        changes.check(self.load(&RecordKey::VERSION)?.as_deref())?;
+        let mut records = self.0.lock().unwrap();
+        for (key, value) in changes.iter() {
+            match value {
+                Some(value) => records.insert(key.as_bytes().to_vec(), value.to_vec()),
+                None => records.remove(key.as_bytes()),
+            };
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,10 @@
+//! Every attack of the list, by an adversary that really holds what the attack says: tests are named after its rows, and
+//! `docs/validation.md` says which rule and which code each of them is about.
+
+mod kit;
+#[path = "../support/mod.rs"]
+mod support;
+
+// Rows 1 to 18.
+
+// Rows 19 to 34.
