@@ -6,5 +6,6 @@ mod kit;
 mod support;
 
 // Rows 1 to 18.
+mod forgery;
 
 // Rows 19 to 34.
