@@ -75,33 +75,14 @@ fn row_01_a_members_signature_is_moved_to_another_place() {
 /// A leave, which any member commits for whoever signed it, and which a message carries.
 #[test]
 fn row_01_a_member_signs_a_leave_for_another() {
-    let Scene { hub, id, mut maria, mut bob, mallory, .. } = Scene::new();
+    let Scene { hub, id, mut maria, bob, mut anna, mallory, .. } = Scene::new();
     let mut insider = Insider::of(&mallory, &id);
     let bobs = Insider::of(&bob, &id).keys.signing;
     let leave = |by: &[u8; 32]| {
         let signature = sign(by, "sign leave", &array![*id.as_bytes(), u64::from(BOB), true]);
         array![2, u64::from(BOB), true, signature]
     };
-    // As a proposal of Mallory's own commit.
-    let plan = |insider: &mut Insider, by: &[u8; 32]| {
-        let mut plan = insider.plan(vec![leave(by)]);
-        plan.next.leaves.retain(|(leaf, _)| *leaf != BOB);
-        plan.next.users.retain(|user| !user.items()[0].text().ends_with("/bob"));
-        plan.dropped = vec![BOB];
-        plan.seal()
-    };
     let by_mallory = insider.keys.signing;
-    let marias = Insider::of(&maria, &id).group();
-    let process = |forged: &Forged| {
-        let part = forged.envelope().split(&encode_leaf(MARIA)).unwrap();
-        marias.process(&part, None)
-    };
-    let (honest, forged) = (plan(&mut insider, &bobs), plan(&mut insider, &by_mallory));
-    assert!(process(&honest).is_ok(), "Bob's own signature is what is missing");
-    assert!(matches!(process(&forged), Err(Rejected::Invalid(error)) if error.kind() == ErrorKind::Unauthentic));
-    void(&hub, &mut maria, forged.entry(MARIA));
-    void(&hub, &mut bob, forged.entry(BOB));
-    assert!(maria.has(&id, &bob.user));
     // In a message that claims to be Bob's, and in one of Mallory's about Bob.
     for leaf in [BOB, MALLORY] {
         let content = array![insider.random::<16>(), 1, array![true, leave(&by_mallory).items()[3].clone()]].encode();
@@ -112,6 +93,25 @@ fn row_01_a_member_signs_a_leave_for_another() {
         void_without_doubt(&hub, &id, &mut maria, EntryBody::Message(frame));
         assert_eq!(maria.queued(&id), 0, "Maria does not set about taking anyone out");
     }
+    // As a proposal of Mallory's own commit.
+    let plan = |insider: &mut Insider, by: &[u8; 32]| {
+        let mut plan = insider.plan(vec![leave(by)]);
+        plan.next.leaves.retain(|(leaf, _)| *leaf != BOB);
+        plan.next.users.retain(|user| !user.items()[0].text().ends_with("/bob"));
+        plan.dropped = vec![BOB];
+        plan.seal()
+    };
+    let marias = Insider::of(&maria, &id).group();
+    let process = |forged: &Forged| {
+        let part = forged.envelope().split(&encode_leaf(MARIA)).unwrap();
+        marias.process(&part, None)
+    };
+    let (honest, forged) = (plan(&mut insider, &bobs), plan(&mut insider, &by_mallory));
+    assert!(process(&honest).is_ok(), "Bob's own signature is what is missing");
+    assert!(matches!(process(&forged), Err(Rejected::Invalid(error)) if error.kind() == ErrorKind::Unauthentic));
+    void(&hub, &mut maria, forged.entry(MARIA));
+    void(&hub, &mut anna, forged.entry(ANNA));
+    assert!(maria.has(&id, &bob.user));
 }
 
 /// A commit that names another as its committer, and a welcome to it.

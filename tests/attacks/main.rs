@@ -7,5 +7,6 @@ mod support;
 
 // Rows 1 to 18.
 mod forgery;
+mod hub_changes;
 
 // Rows 19 to 34.

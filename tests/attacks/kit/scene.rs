@@ -2,7 +2,7 @@
 
 use convivio::GroupId;
 use convivio::client::{EventKind, Status};
-use convivio::log::EntryBody;
+use convivio::log::{EntryBody, Post};
 
 use super::{Hub, Insider, Thief};
 use crate::support::{Device, Records, World};
@@ -47,6 +47,12 @@ impl Scene {
     /// Everyone but Mallory.
     pub fn honest(&mut self) -> [&mut Device; 3] {
         [&mut self.maria, &mut self.bob, &mut self.anna]
+    }
+
+    /// Shows everyone a post, as an honest hub does.
+    pub fn show_all(&mut self, post: &Post) {
+        let Self { hub, maria, bob, anna, mallory, .. } = self;
+        [maria, bob, anna, mallory].into_iter().for_each(|device| hub.show_post(device, post));
     }
 
     /// What Mallory holds now.
