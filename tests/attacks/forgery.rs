@@ -83,14 +83,15 @@ fn row_01_a_member_signs_a_leave_for_another() {
         array![2, u64::from(BOB), true, signature]
     };
     let by_mallory = insider.keys.signing;
-    // In a message that claims to be Bob's, and in one of Mallory's about Bob.
+    // In a message that claims to be Bob's, and in an authentic one of Mallory's.
     for leaf in [BOB, MALLORY] {
         let content = array![insider.random::<16>(), 1, array![true, leave(&by_mallory).items()[3].clone()]].encode();
         let carried = array![&insider.seen[..16], content].encode();
         let (place, random) = (insider.next_place(leaf), insider.random());
         let key = insider.message_key(place).unwrap();
         let frame = insider.epoch().frame(place, &key, (&by_mallory, &carried), random);
-        void_without_doubt(&hub, &id, &mut maria, EntryBody::Message(frame));
+        hub.show(&mut maria, EntryBody::Message(frame));
+        assert_eq!(maria.news(), [EventKind::Void { entries: 1 }]);
         assert_eq!(maria.queued(&id), 0, "Maria does not set about taking anyone out");
     }
     // As a proposal of Mallory's own commit.
