@@ -6,7 +6,9 @@ mod kit;
 mod support;
 
 // Rows 1 to 18.
+mod dumps;
 mod forgery;
 mod hub_changes;
+mod removed;
 
 // Rows 19 to 34.
