@@ -6,9 +6,12 @@ mod kit;
 mod support;
 
 // Rows 1 to 18.
+mod committers;
 mod dumps;
+mod every_byte;
 mod forgery;
 mod hub_changes;
 mod removed;
+mod salamanders;
 
 // Rows 19 to 34.
