@@ -10,7 +10,7 @@ use convivio::{GroupId, LeafIndex};
 use crate::kit::hub::{commit_of, entry, flipped, parts};
 use crate::kit::scene::{BOB, COUNTED, MARIA, changed};
 use crate::kit::{Hub, Scene};
-use crate::support::Device;
+use crate::support::{Device, World};
 
 /// All bits of short things, one bit of every byte of long ones.
 fn flips(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
@@ -77,10 +77,13 @@ fn row_02_every_byte_of_a_commit() {
 
 #[test]
 fn row_02_every_byte_of_a_welcome() {
-    let mut scene = Scene::new();
-    let mut carol = scene.world.device("carol");
-    scene.maria.client.change(&scene.id, Change::Add(vec![carol.package()])).unwrap();
-    let post = scene.hub.collect(&mut scene.maria).remove(0);
+    // To a small group, since each try costs an opening.
+    let mut world = World::new();
+    let (mut maria, mut carol) = (world.device("maria"), world.device("carol"));
+    let id = world.group(&mut maria, &mut []);
+    let mut hub = Hub::of(id);
+    maria.client.change(&id, Change::Add(vec![carol.package()])).unwrap();
+    let post = hub.collect(&mut maria).remove(0);
     let (commit, welcome) = commit_of(&post);
     let package = carol.client.package_ids().unwrap()[0];
     let part = welcome.unwrap().split(package.as_bytes()).unwrap();
@@ -92,7 +95,7 @@ fn row_02_every_byte_of_a_welcome() {
         let Ok(welcome) = EnvelopeFor::new(header, part.1.to_vec(), part.2.to_vec()) else { return };
         let (commit_header, commit_body) = (commit.0.to_vec(), commit.1.to_vec());
         let body = EntryBody::Welcome { commit_header, commit_body, package, welcome };
-        carol.receive(&[LogEntry { group: scene.id, seq: 1, body }]);
+        carol.receive(&[LogEntry { group: id, seq: 1, body }]);
         assert!(carol.disk.records() == before, "no trace, and the package is not spent");
     };
     let (true_commit, true_part) = ((commit_header, commit_body), (header, stanza, body));
@@ -104,7 +107,7 @@ fn row_02_every_byte_of_a_welcome() {
     for changed in flips(package.as_bytes()) {
         show(true_commit, convivio::LeafHash::from_bytes(changed.try_into().unwrap()), true_part);
     }
-    scene.hub.show_post(&mut carol, &post);
+    hub.show_post(&mut carol, &post);
     assert!(matches!(carol.news()[..], [EventKind::Invitation { .. }]));
 }
 

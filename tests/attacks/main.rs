@@ -13,5 +13,6 @@ mod forgery;
 mod hub_changes;
 mod removed;
 mod salamanders;
+mod swapped;
 
 // Rows 19 to 34.
