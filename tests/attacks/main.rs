@@ -7,6 +7,7 @@ mod support;
 
 // Rows 1 to 18.
 mod committers;
+mod curves;
 mod dumps;
 mod every_byte;
 mod forgery;
