@@ -7,7 +7,7 @@ use convivio::log::{EntryBody, PostReply};
 use crate::kit::Scene;
 use crate::kit::commit::{Forged, encode_leaf};
 use crate::kit::hub::{entry, flipped, parts};
-use crate::kit::scene::{ANNA, BOB, MALLORY, MARIA, go_on, void};
+use crate::kit::scene::{ANNA, BOB, MALLORY, MARIA, go_on, readmit, void};
 use crate::support::agree;
 
 /// Mallory's commit, good for all but Bob: what he finds in the place of his stanza.
@@ -39,7 +39,7 @@ fn sealed_out(change: impl FnOnce(&mut Forged, [u8; 32])) {
     maria.say(&id, "where is Bob?");
     anna.say(&id, "was he not here?");
     bob.news();
-    for device in [&mut *maria, anna] {
+    for device in [&mut *maria, &mut *anna] {
         let post = hub.collect(device).remove(0);
         hub.show_post(bob, &post);
         hub.show_post(device, &post);
@@ -47,22 +47,7 @@ fn sealed_out(change: impl FnOnce(&mut Forged, [u8; 32])) {
     assert!(bob.news().contains(&EventKind::Excluded));
     assert_eq!((bob.status(&id), bob.queued(&id)), (Status::Excluded, 2), "his outbox is kept");
     // And rejoins.
-    bob.client.change(&id, Change::Rejoin).unwrap();
-    let request = hub.collect(bob).into_iter().next_back().unwrap();
-    maria.news();
-    hub.show_post(maria, &request);
-    let asked = maria.news().into_iter().find_map(|what| match what {
-        EventKind::RejoinRequested { request, .. } => Some(request),
-        _ => None,
-    });
-    maria.client.change(&id, Change::Readmit(asked.unwrap())).unwrap();
-    let commit = hub.collect_one(maria).unwrap();
-    for device in [&mut *maria, anna] {
-        hub.show_post(device, &commit);
-    }
-    let (readmission, welcome) = crate::kit::hub::commit_of(&commit);
-    hub.show_welcome(bob, readmission, welcome.unwrap());
-    assert!(bob.news().iter().any(|what| matches!(what, EventKind::Rejoined { .. })));
+    readmit(hub, &id, bob, maria, &mut [&mut *anna]);
     hub.calm(&mut [&mut *maria, &mut *bob, &mut *anna]);
     let heard: Vec<_> = maria.messages().into_iter().filter(|(.., text)| text != "was he not here?").collect();
     assert_eq!(heard, said.map(|id| (id, "bob".to_owned(), text.to_owned())), "each once");

@@ -13,6 +13,8 @@ mod every_byte;
 mod forgery;
 mod hub_changes;
 mod removed;
+mod replay;
+mod rollback;
 mod salamanders;
 mod swapped;
 

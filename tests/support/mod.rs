@@ -257,6 +257,16 @@ impl Device {
         self.client = Client::open_in(disk, None, env).unwrap();
     }
 
+    /// A snapshot of the whole machine, memory and randomness with it: two processes that go on from here alike.
+    pub fn twin(&mut self) -> Self {
+        let disk = self.disk.copy();
+        self.restart();
+        let env = Env(self.clock.clone(), StdRng::seed_from_u64(self.seed));
+        let client = Client::open_in(disk.clone(), None, env).unwrap();
+        let (user, clock, seed) = (self.user.clone(), self.clock.clone(), self.seed);
+        Self { client, disk, clock, seed, user, events: self.events.clone(), taken: self.taken }
+    }
+
     /// What has happened since this was last asked.
     pub fn news(&mut self) -> Vec<EventKind> {
         let news = self.events[self.taken..].iter().map(|event| event.what.clone()).collect();

@@ -1,9 +1,11 @@
 //! The usual scene: Maria, who founded the group, Bob, Anna and Mallory, who is out for no good, and a hub.
 
 use convivio::GroupId;
-use convivio::client::{EventKind, Status};
-use convivio::log::{EntryBody, Post};
+use convivio::client::{Change, EventKind, Status};
+use convivio::group::RejoinRequest;
+use convivio::log::{EntryBody, Post, PostBody};
 
+use super::hub::commit_of;
 use super::{Hub, Insider, Thief};
 use crate::support::{Device, Records, World};
 
@@ -84,6 +86,38 @@ pub fn go_on(hub: &mut Hub, id: &GroupId, devices: &mut [&mut Device]) {
         assert_eq!(device.heard().len(), before + devices.len() - 1, "{} does not hear everyone", device.user);
     }
     crate::support::agree(id, devices);
+}
+
+/// What a device was last asked to readmit.
+pub fn asked(by: &mut Device) -> Option<Box<RejoinRequest>> {
+    by.news().into_iter().find_map(|what| match what {
+        EventKind::RejoinRequested { request, .. } => Some(request),
+        _ => None,
+    })
+}
+
+/// A device asks to be put back, one member does so, and the others see it. The request and the commit.
+pub fn readmit(
+    hub: &mut Hub,
+    id: &GroupId,
+    who: &mut Device,
+    by: &mut Device,
+    others: &mut [&mut Device],
+) -> [Post; 2] {
+    who.client.change(id, Change::Rejoin).unwrap();
+    let posts = hub.collect(who);
+    let request = posts.into_iter().find(|post| matches!(post.body, PostBody::Request(_))).unwrap();
+    by.news();
+    hub.show_post(by, &request);
+    let asked = asked(by).expect("nobody has asked");
+    by.client.change(id, Change::Readmit(asked)).unwrap();
+    let commit = hub.collect_one(by).unwrap();
+    hub.show_post(by, &commit);
+    others.iter_mut().for_each(|device| hub.show_post(device, &commit));
+    let (readmission, welcome) = commit_of(&commit);
+    hub.show_welcome(who, readmission, welcome.unwrap());
+    assert!(who.news().iter().any(|what| matches!(what, EventKind::Rejoined { .. })));
+    [request, commit]
 }
 
 /// A device of the same user on a copy of the disk: what would happen, without its happening.
