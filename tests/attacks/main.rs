@@ -12,6 +12,7 @@ mod dumps;
 mod every_byte;
 mod forgery;
 mod hub_changes;
+mod power;
 mod removed;
 mod replay;
 mod rollback;
