@@ -12,6 +12,7 @@ mod dumps;
 mod every_byte;
 mod forgery;
 mod hub_changes;
+mod malformed;
 mod power;
 mod removed;
 mod replay;
