@@ -14,6 +14,7 @@ mod forgery;
 mod hub_changes;
 mod malformed;
 mod power;
+mod races;
 mod removed;
 mod replay;
 mod rollback;
