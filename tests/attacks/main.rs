@@ -6,6 +6,7 @@ mod kit;
 mod support;
 
 // Rows 1 to 18.
+mod bounds;
 mod committers;
 mod curves;
 mod dumps;
