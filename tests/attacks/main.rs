@@ -13,6 +13,7 @@ mod dumps;
 mod every_byte;
 mod forgery;
 mod hub_changes;
+mod inviter;
 mod malformed;
 mod power;
 mod races;
@@ -21,5 +22,6 @@ mod replay;
 mod rollback;
 mod salamanders;
 mod swapped;
+mod vouching;
 
 // Rows 19 to 34.
