@@ -1,0 +1,27 @@
+//! Every attack of the list, by an adversary that really holds what the attack says: tests are named after its rows, and
+//! `docs/validation.md` says which rule and which code each of them is about.
+
+mod kit;
+#[path = "../support/mod.rs"]
+mod support;
+
+// Rows 1 to 18.
+mod bounds;
+mod committers;
+mod curves;
+mod dumps;
+mod every_byte;
+mod forgery;
+mod hub_changes;
+mod inviter;
+mod malformed;
+mod power;
+mod races;
+mod removed;
+mod replay;
+mod rollback;
+mod salamanders;
+mod swapped;
+mod vouching;
+
+// Rows 19 to 34.
