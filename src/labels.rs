@@ -90,6 +90,8 @@ labels! {
     HASH_SAFETY_NUMBER = "safety number";
 
     // Envelope derivations
+    /// From random bytes and what is sealed: the seed.
+    ENVELOPE_SEED = "envelope seed";
     /// From the seed: the content key and nonce.
     ENVELOPE_CONTENT_KEY = "envelope content key";
     /// From the seed: the commitment in the header.

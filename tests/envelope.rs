@@ -322,6 +322,22 @@ fn an_envelope_is_accepted_once_even_across_a_restart() {
 }
 
 #[test]
+fn equal_randomness_seals_different_contents_under_different_seeds() {
+    let people = People::new();
+    let header = |info: &[u8], recipients: &[Recipient<'_>], payload: &[u8]| {
+        seal_to(&people.alice, info, recipients, payload, &mut rng()).unwrap().header().clone()
+    };
+    for post_quantum in [false, true] {
+        let all = people.recipients(post_quantum);
+        let first = header(b"alice", &all, b"hello");
+        assert_eq!(header(b"alice", &all, b"hello"), first);
+        assert_ne!(header(b"alice", &all, b"hullo"), first);
+        assert_ne!(header(b"Alice", &all, b"hello"), first);
+        assert_ne!(header(b"alice", &all[..1], b"hello"), first);
+    }
+}
+
+#[test]
 fn an_id_is_made_of_the_key() {
     let people = People::new();
     let [one, two] = [0, 1].map(|i| recipient_id(people.seal[i].public().as_bytes()));

@@ -4,10 +4,13 @@
 //! RFC 9180, which wants a fresh ephemeral key per context; but each stanza on its own is an RFC 9180 base-mode
 //! ciphertext, so any HPKE library opens it. X-Wing recipients share nothing: each has its own coins.
 
+use rand::CryptoRng;
+use zeroize::Zeroizing;
+
 use super::header::Header;
 use super::{Opener, Recipient, Stanza};
 use crate::crypto::hpke::{self, Kem};
-use crate::crypto::kdf::{Hash, expand_label};
+use crate::crypto::kdf::{Hash, expand_label, sha256};
 use crate::crypto::kem::{SealKey, SealSecret, XWING_CIPHERTEXT};
 use crate::error::{Error, Result};
 use crate::labels;
@@ -26,6 +29,17 @@ pub(super) const XWING_STANZA: usize = XWING_CIPHERTEXT + X25519_STANZA;
 /// Bytes of a stanza under this header.
 pub(super) fn stanza_len(header: &Header) -> usize {
     if header.ephemeral().is_some() { X25519_STANZA } else { XWING_STANZA }
+}
+
+/// A seed of 32 random bytes and what is to be sealed. Two copies of a device, down to its random generator, seal
+/// different contents under different seeds.
+pub(super) fn hedged_seed(content: &[&[u8]], rng: &mut dyn CryptoRng) -> Secret<SEED> {
+    let mut w = Writer::with_capacity(content.iter().map(|part| part.len().saturating_add(9)).sum());
+    content.iter().for_each(|part| {
+        w.bytes(part);
+    });
+    let content = sha256(&Zeroizing::new(w.finish()));
+    expand_label(Secret::<SEED>::generate(rng).expose(), labels::ENVELOPE_SEED, &content)
 }
 
 /// The ephemeral key of a seed.

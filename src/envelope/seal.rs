@@ -30,8 +30,26 @@ impl Draft {
     /// Draws the seed of an envelope to X25519 keys, or for a welcome to X-Wing keys. `public` is the part of the
     /// header that the type defines. Fails with `Limit` if the header gets longer than
     /// [`limits::ENVELOPE_HEADER`].
+    ///
+    /// Two drafts from equal randomness share a key: a generator that was copied with its machine must not serve both.
+    /// Where the library itself seals, the seed depends on the content as well.
     pub fn new(kind: EnvelopeType, suite: Suite, public: Vec<u8>, rng: &mut dyn CryptoRng) -> Result<Self> {
-        let seed = Secret::generate(rng);
+        Self::with_seed(kind, suite, public, Secret::generate(rng))
+    }
+
+    /// Like [`new`](Self::new), with a seed that depends on `content` as well: on all that will be sealed and is not in
+    /// the header (`docs/protocol.md`, section 4.2).
+    pub(crate) fn hedged(
+        kind: EnvelopeType,
+        suite: Suite,
+        public: Vec<u8>,
+        content: &[&[u8]],
+        rng: &mut dyn CryptoRng,
+    ) -> Result<Self> {
+        Self::with_seed(kind, suite, public, mkem::hedged_seed(content, rng))
+    }
+
+    fn with_seed(kind: EnvelopeType, suite: Suite, public: Vec<u8>, seed: Secret<{ mkem::SEED }>) -> Result<Self> {
         match kind {
             EnvelopeType::Welcome => Self::from_seed(kind, suite, public, seed, None),
             EnvelopeType::Standalone | EnvelopeType::Commit | EnvelopeType::Request => {
@@ -44,6 +62,11 @@ impl Draft {
     /// Like [`new`](Self::new), for a standalone envelope to X-Wing keys.
     pub fn standalone_to_init_keys(suite: Suite, public: Vec<u8>, rng: &mut dyn CryptoRng) -> Result<Self> {
         Self::from_seed(EnvelopeType::Standalone, suite, public, Secret::generate(rng), None)
+    }
+
+    /// The same, hedged.
+    pub(crate) fn hedged_to_init_keys(suite: Suite, content: &[&[u8]], rng: &mut dyn CryptoRng) -> Result<Self> {
+        Self::from_seed(EnvelopeType::Standalone, suite, Vec::new(), mkem::hedged_seed(content, rng), None)
     }
 
     /// The header, final.

@@ -31,13 +31,18 @@ pub fn seal_to(
     if recipients.len() > limits::ENVELOPE_RECIPIENTS {
         return Err(Error::limit("an envelope has more recipients than the protocol allows"));
     }
+    let claim = Sender { key: sender.verify_key().clone(), info: info.to_vec() }.encode();
+    let mut ids: Vec<Vec<u8>> = recipients.iter().map(|recipient| recipient.id().to_vec()).collect();
+    ids.sort();
+    let mut content = vec![payload, &claim];
+    content.extend(ids.iter().map(Vec::as_slice));
     let draft = match recipients.first() {
-        Some(Recipient::XWing { .. }) => Draft::standalone_to_init_keys(Suite::One, Vec::new(), rng)?,
-        Some(Recipient::X25519 { .. }) | None => Draft::new(EnvelopeType::Standalone, Suite::One, Vec::new(), rng)?,
+        Some(Recipient::XWing { .. }) => Draft::hedged_to_init_keys(Suite::One, &content, rng)?,
+        Some(Recipient::X25519 { .. }) | None => {
+            Draft::hedged(EnvelopeType::Standalone, Suite::One, Vec::new(), &content, rng)?
+        }
     };
-    let ids = recipients.iter().map(|recipient| recipient.id().to_vec()).collect();
-    let claim = Sender { key: sender.verify_key().clone(), info: info.to_vec() };
-    draft.sign(claim.encode(), Some(ids), payload, sender)?.seal(recipients, &[])
+    draft.sign(claim, Some(ids), payload, sender)?.seal(recipients, &[])
 }
 
 /// Opens what [`seal_to`] sealed and verifies its signature under the key it carries.

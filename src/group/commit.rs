@@ -192,8 +192,9 @@ impl Group {
         let Applied { mut next, added, replaced, mailboxes, .. } = rules::apply(&self.state, self.own, time, &body)?;
 
         let public = CommitHeader { group: self.state.group, epoch: self.state.epoch, time, seen, mailboxes }.encode();
-        let draft = Draft::new(EnvelopeType::Commit, self.state.suite, public, rng)?;
-        let signed = draft.sign(self.own.encode(), None, &body.encode(), &self.signing)?;
+        let payload = body.encode();
+        let draft = Draft::hedged(EnvelopeType::Commit, self.state.suite, public, &[&payload], rng)?;
+        let signed = draft.sign(self.own.encode(), None, &payload, &self.signing)?;
         next.transcript = transcript(
             &self.state.transcript,
             signed.header().bytes(),

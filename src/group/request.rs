@@ -125,8 +125,9 @@ impl Group {
         let address = Address { group: self.state.group, epoch };
         let id = epoch.encode();
         let key = SealSecret::from_secret(Secret::copy_from(key.expose()));
-        let draft = Draft::new(EnvelopeType::Request, self.state.suite, address.encode(), rng)?;
-        let signed = draft.sign(Vec::new(), Some(vec![id.clone()]), &request.encode(), signer)?;
+        let payload = request.encode();
+        let draft = Draft::hedged(EnvelopeType::Request, self.state.suite, address.encode(), &[&payload], rng)?;
+        let signed = draft.sign(Vec::new(), Some(vec![id.clone()]), &payload, signer)?;
         signed.seal(&[Recipient::X25519 { id, key: key.public() }], &[])
     }
 

@@ -68,7 +68,7 @@ impl Invitation {
             recipients.push(Recipient::XWing { id: leaf.hash().as_bytes().to_vec(), key });
         }
         let payload = self.encode(state);
-        let draft = Draft::new(EnvelopeType::Welcome, state.suite, state.group.encode(), rng)?;
+        let draft = Draft::hedged(EnvelopeType::Welcome, state.suite, state.group.encode(), &[&payload], rng)?;
         draft.sign(inviter.encode(), None, &payload, signing)?.seal(&recipients, &[])
     }
 

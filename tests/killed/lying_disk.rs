@@ -13,7 +13,7 @@ use convivio::ratchet::{EpochContext, Frame};
 use convivio::testing::{Fault, FaultyStore};
 use convivio::{Epoch, ErrorKind, Secret};
 use convivio_killed_tests::client::Device;
-use convivio_killed_tests::conversation::{Clock, Command, Done, View};
+use convivio_killed_tests::conversation::{Clock, Command, Done, View, Wanted};
 use world::{Outcome, SALT, Victim, World};
 
 /// The victim joins a group that another has founded.
@@ -217,4 +217,24 @@ fn row_12_two_copies_of_a_machine_never_encrypt_two_messages_under_one_key_and_n
         assert_eq!(ours[SALT] == theirs[SALT], n == 1, "key and nonce come from it and the salt");
         assert_eq!(ours == theirs, n == 1);
     }
+}
+
+/// The same for commits: one header, in which the seed's commitment is, means one content key and nonce
+/// (`docs/protocol.md`, section 4.2).
+#[test]
+fn row_12_two_copies_of_a_machine_never_encrypt_two_commits_under_one_key_and_nonce() {
+    let clock = Clock::default();
+    let world = World::new(SEED, &clock, Deceived::new(&clock));
+    let group = world.victim.view.groups[0].group;
+    let commits = [Wanted::Heal, Wanted::Rename("Journey".to_owned())].map(|wanted| {
+        let store = FaultyStore::holding(world.victim.store.contents());
+        let mut device = Device::start(store, (SEED, 9), &clock).unwrap();
+        device.obey(Command::Change(group, wanted)).unwrap();
+        let Done::Posts(mut posts) = device.obey(Command::Outbox).unwrap() else { panic!("no posts") };
+        let Some(PostBody::Commit { commit, .. }) = posts.pop().map(|post| post.body) else { panic!("no commit") };
+        commit
+    });
+    let [heal, rename] = &commits;
+    assert_ne!(heal.body(), rename.body());
+    assert_ne!(heal.header().bytes(), rename.header().bytes(), "one key and nonce for two commits");
 }
