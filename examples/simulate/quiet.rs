@@ -1,0 +1,205 @@
+//! Quiet: the line is good, nobody lies, time passes, and everyone syncs until nothing moves. Then all must be well.
+
+use convivio::GroupId;
+use convivio::client::{Answer, Change, Status};
+use convivio::group::Role;
+
+use crate::history::DeviceNo;
+use crate::network::Weather;
+use crate::outcome::{Outcome, broken, ensure};
+use crate::world::{World, short};
+
+/// Rounds after which something is wedged.
+const ROUNDS: usize = 400;
+
+impl World {
+    /// A quiet period, and the invariants at its end.
+    pub(crate) fn quiet(&mut self) -> Outcome {
+        self.note(format_args!("quiet"));
+        self.network.weather = Weather::default();
+        self.network.cut.fill(0);
+        self.reopen_mailboxes();
+        self.land_late(true)?;
+        self.settle()?;
+        let groups: Vec<GroupId> = self.ledger.histories.keys().copied().collect();
+        for group in groups {
+            if self.tainted.contains(&group) {
+                self.end_doubts(group)?;
+                self.bring_back(group)?;
+                self.end_doubts(group)?;
+            }
+            self.check(group)?;
+        }
+        self.counts.quiet_periods += 1;
+        self.tainted.clear();
+        self.ledger.places.values_mut().for_each(|place| place.lied_to = false);
+        self.network.weather = self.weather;
+        Ok(())
+    }
+
+    /// Everyone syncs, answers and waits, until nothing has moved for as long as anyone may wait.
+    pub(crate) fn settle(&mut self) -> Outcome {
+        let mut still = 0;
+        for _ in 0..ROUNDS {
+            let mut moved = false;
+            for d in 0..self.devices.len() {
+                moved |= self.turn(d)?;
+                self.devices[d].acknowledge()?;
+                moved |= self.tidy(d)?;
+            }
+            still = if moved { 0 } else { still + 1 };
+            // Leaves are taken up within half a minute, commits are held for a minute.
+            if still == 4 {
+                return Ok(());
+            }
+            self.clock.advance(40);
+        }
+        broken("it never comes to rest")
+    }
+
+    /// What any app would do: accept what is open, forget what is over. Whether there was anything.
+    fn tidy(&mut self, d: DeviceNo) -> Outcome<bool> {
+        let mut moved = false;
+        for group in self.groups(d)? {
+            if self.status(d, group) == Some(Status::Invited) {
+                self.answer_with(d, group, Answer::Accept)?;
+                moved = true;
+            } else if self.is_out(group, d) {
+                if !self.tainted.contains(&group) {
+                    let told = self.status(d, group) == Some(Status::Removed);
+                    ensure(told, || format!("{} is out of {} and was not told", self.devices[d].name, short(group)))?;
+                }
+                self.forget(d, group)?;
+                moved = true;
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Members who are where the log leads say something, twice; who still doubts asks, by a change.
+    fn end_doubts(&mut self, group: GroupId) -> Outcome {
+        for _ in 0..2 {
+            for d in self.faithful(group)? {
+                let content = format!("{} is here, {}", self.devices[d].name, self.ledger.told).into_bytes();
+                self.say_this(d, group, content)?;
+            }
+            self.settle()?;
+        }
+        for d in self.faithful(group)? {
+            let view = self.devices[d].client.group(&group);
+            if view.is_ok_and(|view| view.status() != Status::Active || view.queued() > 0) {
+                self.counts.questions += 1;
+                self.change(d, group, Change::Heal)?;
+                self.settle()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Members who are where the log leads.
+    fn faithful(&mut self, group: GroupId) -> Outcome<Vec<DeviceNo>> {
+        let history = self.ledger.history(group)?;
+        let now = history.now();
+        let members: Vec<DeviceNo> = history.members().collect();
+        let there = |d: &DeviceNo| self.ledger.places.get(&(group, *d)).is_some_and(|place| place.epoch == now);
+        Ok(members.into_iter().filter(there).collect())
+    }
+
+    /// Whoever was led astray has noticed, asks, and is let in again.
+    fn bring_back(&mut self, group: GroupId) -> Outcome {
+        let members: Vec<DeviceNo> = self.ledger.history(group)?.members().collect();
+        for d in members {
+            if self.faithful(group)?.contains(&d) {
+                continue;
+            }
+            let name = self.devices[d].name.clone();
+            let status = self.status(d, group);
+            ensure(matches!(status, Some(Status::Excluded | Status::Removed)), || {
+                format!("{name} was left behind in {} and does not notice: {status:?}", short(group))
+            })?;
+            self.change(d, group, Change::Rejoin)?;
+            self.settle()?;
+            for helper in self.faithful(group)? {
+                while !self.faithful(group)?.contains(&d) && self.requests.contains_key(&(group, helper)) {
+                    if self.requests.get(&(group, helper)).is_none_or(Vec::is_empty) {
+                        break;
+                    }
+                    self.readmit(helper, group)?;
+                    self.settle()?;
+                }
+            }
+            let back = self.faithful(group)?.contains(&d);
+            ensure(back, || format!("{name} asked to be let in to {} again, and is not (skew {})", short(group), self.devices[d].skew))?;
+        }
+        Ok(())
+    }
+
+    /// What must hold of a group when all is quiet.
+    fn check(&mut self, group: GroupId) -> Outcome {
+        let history = self.ledger.history(group)?;
+        let (now, end) = (history.now(), history.log.len() as u64);
+        let shared = history.shared(now).clone();
+        for d in 0..self.devices.len() {
+            let name = self.devices[d].name.clone();
+            let Some(leaf) = shared.leaf_of(d) else {
+                let held = self.groups(d)?.contains(&group);
+                ensure(!held, || format!("{name} still holds {}, which it is out of", short(group)))?;
+                continue;
+            };
+            let Some(place) = self.ledger.places.get(&(group, d)) else {
+                return broken(format!("{name} is in {} and does not know", short(group)));
+            };
+            ensure((place.epoch, place.leaf) == (now, leaf), || format!("{name} is left behind in {}", short(group)))?;
+            let view = self.devices[d].client.group(&group).or_else(|error| broken(error.to_string()))?;
+            let stands = (view.status(), view.queued(), view.next_entry());
+            ensure(stands == (Status::Active, 0, end + 1), || {
+                format!("{name} stands at {stands:?} in {} when all is quiet, entry {end} being the last", short(group))
+            })?;
+        }
+        self.check_messages(group)?;
+        self.counts.largest = self.counts.largest.max(shared.leaves.len() as u64);
+        Ok(())
+    }
+
+    /// Every message of who is still in counts, once; and everyone who was there throughout has told it as often.
+    fn check_messages(&mut self, group: GroupId) -> Outcome {
+        let tainted = self.tainted.contains(&group);
+        let history = self.ledger.history(group)?;
+        let shared = history.shared(history.now()).clone();
+        let Some(history) = self.ledger.histories.get(&group) else { return broken("no such group") };
+        for (id, said) in &history.said {
+            let author = self.ledger.places.get(&(group, said.by)).filter(|place| place.life == said.life);
+            let name = &self.devices[said.by].name;
+            if author.is_some() && !said.dropped {
+                ensure(said.counted > 0, || format!("message {id} of {name} is lost"))?;
+            }
+            ensure(said.counted <= 1 || tainted || said.settled, || format!("message {id} of {name} counts {} times", said.counted))?;
+            for d in shared.leaves.values().filter(|d| **d != said.by) {
+                let Some(place) = self.ledger.places.get(&(group, *d)) else { continue };
+                if said.counted == 0 || place.flawed || place.joined >= said.counted_at {
+                    continue;
+                }
+                let told = place.told.get(id).copied().unwrap_or_default();
+                ensure(told == said.counted, || format!("{} has message {id} {told} times", self.devices[*d].name))?;
+            }
+        }
+        if let Some(history) = self.ledger.histories.get_mut(&group) {
+            history.said.values_mut().for_each(|said| said.settled = true);
+        }
+        Ok(())
+    }
+
+    /// New people where few are left.
+    pub(crate) fn refill(&mut self) -> Outcome {
+        let groups: Vec<GroupId> = self.ledger.histories.keys().copied().collect();
+        for group in groups {
+            let history = self.ledger.history(group)?;
+            let shared = history.shared(history.now()).clone();
+            let owner = shared.leaves.values().copied().find(|d| shared.role(&self.devices[*d].user) == Some(Role::Owner));
+            if let Some(owner) = owner.filter(|_| shared.leaves.len() < 5) {
+                self.add_someone(owner, group)?;
+            }
+        }
+        Ok(())
+    }
+}
