@@ -8,10 +8,10 @@ use convivio::{GroupId, SigningKey};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
-use crate::device::Ran;
-use crate::history::{DeviceNo, History, Said};
-use crate::outcome::{Outcome, broken};
-use crate::world::{World, short};
+use super::device::Ran;
+use super::history::{DeviceNo, History, Said};
+use super::outcome::{Outcome, broken};
+use super::world::{World, short};
 
 impl World {
     /// One step of the history.
@@ -20,7 +20,7 @@ impl World {
         self.clock.advance(self.rng.random_range(0..20));
         self.land_late(false)?;
         let made_up = self.network.weather.made_up;
-        if crate::network::chance(&mut self.rng, made_up)
+        if super::network::chance(&mut self.rng, made_up)
             && let Some(group) = self.any_group()
         {
             self.make_up(group)?;
@@ -130,7 +130,9 @@ impl World {
             0..30 => return self.add_someone(d, group),
             30..42 => {
                 let Some(other) = members.choose(&mut self.rng) else { return Ok(()) };
-                let role = *[Role::Reader, Role::Member, Role::Admin, Role::Admin, Role::Owner].choose(&mut self.rng).unwrap_or(&Role::Admin);
+                let role = *[Role::Reader, Role::Member, Role::Admin, Role::Admin, Role::Owner]
+                    .choose(&mut self.rng)
+                    .unwrap_or(&Role::Admin);
                 Change::Role(self.devices[*other].user.clone(), role)
             }
             42..50 => {
@@ -267,7 +269,7 @@ impl World {
                 place.leaving = true;
             }
         }
-        self.observe(d, &crate::world::Lies::new())
+        self.observe(d, &super::world::Lies::new())
     }
 
     /// A user who was asked lets a device back in.
@@ -310,7 +312,10 @@ impl World {
     /// A device takes a wrong key for a user's, or other roots for an app's: it is told so, and judges no commit by it.
     fn pin_something(&mut self, d: DeviceNo) -> Outcome {
         if self.rng.random() {
-            let (user, key) = (self.devices[self.rng.random_range(0..self.devices.len())].user.clone(), IdentityKey::generate(&mut self.rng));
+            let (user, key) = (
+                self.devices[self.rng.random_range(0..self.devices.len())].user.clone(),
+                IdentityKey::generate(&mut self.rng),
+            );
             self.devices[d].must(|client| client.accept_identity(&user, key.public()))
         } else {
             let domain = self.apps[self.rng.random_range(0..self.apps.len())].domain().clone();
@@ -323,7 +328,8 @@ impl World {
 fn wish(change: &Change) -> String {
     match change {
         Change::Add(packages) => {
-            let users: Vec<String> = packages.iter().map(|package| package.leaf().claims().user().to_string()).collect();
+            let users: Vec<String> =
+                packages.iter().map(|package| package.leaf().claims().user().to_string()).collect();
             format!("Add {}", users.join(" and "))
         }
         Change::Readmit(request) => format!("Readmit {}", request.package().leaf().claims().user()),
@@ -335,4 +341,3 @@ fn wish(change: &Change) -> String {
 fn brief(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
-

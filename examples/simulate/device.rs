@@ -12,7 +12,7 @@ use convivio::{Client, DeviceId, ErrorKind, GroupId, MessageId, Timestamp};
 use rand::rngs::StdRng;
 use rand::{CryptoRng, SeedableRng};
 
-use crate::outcome::{Outcome, broken, ensure};
+use super::outcome::{Outcome, broken, ensure};
 
 /// The time of a history, which the hub has and no device quite.
 #[derive(Clone)]
@@ -131,7 +131,9 @@ impl Device {
     pub(crate) fn look(&mut self) -> Outcome<Vec<Event>> {
         let events = self.must(|client| client.inbox(usize::MAX))?;
         let known = events.iter().take_while(|event| event.id <= self.last_event);
-        ensure(known.eq(self.inbox.values()), || format!("{}: the inbox has changed behind the app's back", self.name))?;
+        ensure(known.eq(self.inbox.values()), || {
+            format!("{}: the inbox has changed behind the app's back", self.name)
+        })?;
         let new: Vec<Event> = events.into_iter().filter(|event| event.id > self.last_event).collect();
         for event in &new {
             let next = EventId(self.last_event.0 + 1);

@@ -14,7 +14,7 @@ use convivio::identity::UserUri;
 use convivio::log::PostId;
 use convivio::{LeafHash, LeafIndex, MessageId, Timestamp};
 
-use crate::outcome::{Outcome, broken, ensure};
+use super::outcome::{Outcome, broken, ensure};
 
 /// Which device of the world.
 pub(crate) type DeviceNo = usize;
@@ -148,13 +148,22 @@ impl History {
     }
 
     /// A commit leaves a client; it is in no log yet. What it does must be what was asked for.
-    pub(crate) fn made(&mut self, id: PostId, header: &CommitHeader, purpose: &Purpose<'_>, users: &[UserUri]) -> Outcome {
+    pub(crate) fn made(
+        &mut self,
+        id: PostId,
+        header: &CommitHeader,
+        purpose: &Purpose<'_>,
+        users: &[UserUri],
+    ) -> Outcome {
         if self.commit_of.contains_key(&id) {
             return Ok(());
         }
         let base = Rc::clone(self.shared(purpose.base));
-        let dropped: Vec<DeviceNo> = header.mailboxes.drop.iter().filter_map(|leaf| base.leaves.get(leaf).copied()).collect();
-        ensure(header.epoch.0 == base.number, || format!("a commit for epoch {} made in {}", header.epoch, base.number))?;
+        let dropped: Vec<DeviceNo> =
+            header.mailboxes.drop.iter().filter_map(|leaf| base.leaves.get(leaf).copied()).collect();
+        ensure(header.epoch.0 == base.number, || {
+            format!("a commit for epoch {} made in {}", header.epoch, base.number)
+        })?;
         ensure(dropped.len() == header.mailboxes.drop.len(), || "a commit drops a leaf that nobody has".into())?;
         purpose.fits(&base, &dropped, users)?;
         let mut next = Shared::clone(&base);
@@ -226,7 +235,12 @@ impl History {
     }
 
     /// Compares one member's state with what the log says, and with what others had there.
-    pub(crate) fn compare(&mut self, epoch: EpochNo, view: &convivio::client::GroupView<'_>, ids: &[(UserUri, convivio::DeviceId)]) -> Outcome {
+    pub(crate) fn compare(
+        &mut self,
+        epoch: EpochNo,
+        view: &convivio::client::GroupView<'_>,
+        ids: &[(UserUri, convivio::DeviceId)],
+    ) -> Outcome {
         let state = view.state();
         let seen = (*state.transcript(), *view.authenticator());
         let marks = *self.epochs[epoch].marks.get_or_insert(seen);
@@ -241,7 +255,9 @@ impl History {
         let expected = shared.leaves.iter().map(|(index, device)| (*index, ids[*device].clone()));
         ensure(leaves.eq(expected), || "has another roster than the log says".into())?;
         let roles = state.users().map(|(uri, user)| (uri, user.role));
-        ensure(roles.eq(shared.roles.iter().map(|(uri, role)| (uri, *role))), || "has other roles than the log says".into())?;
+        ensure(roles.eq(shared.roles.iter().map(|(uri, role)| (uri, *role))), || {
+            "has other roles than the log says".into()
+        })?;
         let rest = (state.policy(), state.info(), state.time());
         ensure(rest == (&shared.policy, &shared.info, shared.time), || "has another policy, info or time".into())
     }
@@ -275,7 +291,9 @@ impl Purpose<'_> {
                 !dropped.is_empty() && all.eq(dropped)
             }
             Some(Change::RemoveDevice(_)) => dropped.len() == 1 && users[dropped[0]] == users[self.by],
-            Some(Change::Readmit(_)) => dropped.len() == 1 && self.joiners.iter().map(|joiner| joiner.1).eq(dropped.iter().copied()),
+            Some(Change::Readmit(_)) => {
+                dropped.len() == 1 && self.joiners.iter().map(|joiner| joiner.1).eq(dropped.iter().copied())
+            }
             Some(_) => dropped.is_empty(),
             // Another's leave, or a healing.
             None => dropped.iter().all(|device| users[*device] != users[self.by]),

@@ -10,8 +10,8 @@ use convivio::client::{Event, EventKind};
 use convivio::identity::UserUri;
 use convivio::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId};
 
-use crate::history::{DeviceNo, EpochNo, FrameNo, History, Logged};
-use crate::outcome::{Outcome, broken, ensure};
+use super::history::{DeviceNo, EpochNo, FrameNo, History, Logged};
+use super::outcome::{Outcome, broken, ensure};
 
 /// How an entry was shown to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Ledger {
     }
 
     pub(crate) fn history(&mut self, group: GroupId) -> Outcome<&mut History> {
-        self.histories.get_mut(&group).ok_or_else(|| crate::outcome::Broken(format!("no such group: {group}")))
+        self.histories.get_mut(&group).ok_or_else(|| super::outcome::Broken(format!("no such group: {group}")))
     }
 
     /// The device is in: as its founder, or by the welcome of the commit at `seq`.
@@ -123,7 +123,13 @@ impl Ledger {
     }
 
     /// The device has read up to before `next`, each entry as `shown` says, else as it is.
-    pub(crate) fn read_to(&mut self, group: GroupId, device: DeviceNo, next: u64, shown: &BTreeMap<u64, Shown>) -> Outcome {
+    pub(crate) fn read_to(
+        &mut self,
+        group: GroupId,
+        device: DeviceNo,
+        next: u64,
+        shown: &BTreeMap<u64, Shown>,
+    ) -> Outcome {
         let (Some(place), Some(history)) = (self.places.get_mut(&(group, device)), self.histories.get(&group)) else {
             return broken("holds a group that nobody let it into");
         };
@@ -135,7 +141,8 @@ impl Ledger {
             place.lied_to |= shown != Shown { entry: seq, how: How::Whole };
             place.flawed |= place.lied_to || place.leaving;
             place.take(history, device, seq, shown, &self.users);
-            let fair = place.epoch == history.after(seq) || !history.shared(history.after(seq)).leaves.contains_key(&place.leaf);
+            let fair = place.epoch == history.after(seq)
+                || !history.shared(history.after(seq)).leaves.contains_key(&place.leaf);
             place.astray |= !fair;
             ensure(fair || place.lied_to, || format!("is not where the log leads at {seq}, though nobody lied to it"))?;
         }

@@ -1,18 +1,16 @@
 //! A hub that lies, and strangers who post.
 
-use std::collections::BTreeMap;
-
 use convivio::client::Subscription;
 use convivio::envelope::{Draft, Envelope, EnvelopeType, Recipient};
 use convivio::log::{EntryBody, LogEntry, Post, PostBody};
 use convivio::{GroupId, LeafIndex, SealSecret, SigningKey, Suite};
 use rand::{Rng, RngExt};
 
-use crate::history::{DeviceNo, Logged};
-use crate::ledger::{How, Shown};
-use crate::network::chance;
-use crate::outcome::{Outcome, broken};
-use crate::world::{Lies, World, short};
+use super::history::{DeviceNo, Logged};
+use super::ledger::{How, Shown};
+use super::network::chance;
+use super::outcome::{Outcome, broken};
+use super::world::{Lies, World, short};
 
 impl World {
     /// Alters some of what a device is about to read; what exactly is for the ledger to know.
@@ -26,17 +24,19 @@ impl World {
         places.dedup();
         for (group, seq) in places {
             let Some(place) = self.ledger.places.get(&(group, d)) else { continue };
-            if seq < place.next || !chance(&mut self.rng, self.network.weather.lie) || !self.may_mislead(group, d, seq) {
+            if seq < place.next || !chance(&mut self.rng, self.network.weather.lie) || !self.may_mislead(group, d, seq)
+            {
                 continue;
             }
-            let Some(honest) = entries.iter().find(|entry| entry.group == group && entry.seq == seq && in_log(entry)) else {
+            let Some(honest) = entries.iter().find(|entry| entry.group == group && entry.seq == seq && in_log(entry))
+            else {
                 continue;
             };
             let (lie, shown) = self.lie_about(honest.clone(), place.leaf)?;
             for entry in entries.iter_mut().filter(|entry| entry.group == group && entry.seq == seq && in_log(entry)) {
                 *entry = lie.clone();
             }
-            lies.entry(group).or_insert_with(BTreeMap::new).insert(seq, shown);
+            lies.entry(group).or_default().insert(seq, shown);
             self.tainted.insert(group);
             self.counts.lies += 1;
             let name = self.devices[d].name.clone();
@@ -48,6 +48,10 @@ impl World {
     /// One device at a time is led astray, and who was shut out alone is let in again by the others.
     fn may_mislead(&self, group: GroupId, d: DeviceNo, seq: u64) -> bool {
         let Some(history) = self.ledger.histories.get(&group) else { return false };
+        // Whoever is alone in a group has nobody to let it in again.
+        if history.shared(history.now()).leaves.len() < 2 {
+            return false;
+        }
         let alone = !self.ledger.places.iter().any(|((of, who), place)| *of == group && *who != d && place.astray);
         !matches!(history.entry(seq), Some(Logged::Commit(_))) || alone
     }

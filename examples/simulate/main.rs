@@ -13,17 +13,17 @@
 
 mod actions;
 mod device;
-mod history;
-mod ledger;
+pub(crate) mod history;
+pub(crate) mod ledger;
 mod lies;
-mod network;
+pub(crate) mod network;
 mod options;
 mod outcome;
 mod quiet;
 mod report;
-mod run;
+pub(crate) mod run;
 mod trace;
-mod world;
+pub(crate) mod world;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -52,7 +52,10 @@ fn main() -> ExitCode {
         }
         if let Some((step, what)) = &told.failure {
             println!("seed {} failed at step {step}: {what}", told.seed);
-            println!("replay: cargo run --release --example simulate -- --seed {} --steps {}", told.seed, options.steps);
+            println!(
+                "replay: cargo run --release --example simulate -- --seed {} --steps {}",
+                told.seed, options.steps
+            );
         }
     }
     println!("{}", Summary { told: &told, steps: options.steps, took: start.elapsed() });

@@ -9,10 +9,10 @@ use convivio::identity::AppDomain;
 use convivio::log::{LogEntry, Post, PostBody, PostId, PostReply};
 use convivio::testing::LocalHub;
 use convivio::{GroupId, LeafHash, LeafIndex, Timestamp};
-use rand::rngs::StdRng;
 use rand::RngExt;
+use rand::rngs::StdRng;
 
-use crate::history::DeviceNo;
+use super::history::DeviceNo;
 
 /// How far off its clock a commit may be for the hub, in seconds (`docs/protocol.md`, section 8.3).
 const WINDOW: u64 = 3_600;

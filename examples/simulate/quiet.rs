@@ -4,10 +4,10 @@ use convivio::GroupId;
 use convivio::client::{Answer, Change, Status};
 use convivio::group::Role;
 
-use crate::history::DeviceNo;
-use crate::network::Weather;
-use crate::outcome::{Outcome, broken, ensure};
-use crate::world::{World, short};
+use super::history::DeviceNo;
+use super::network::Weather;
+use super::outcome::{Outcome, broken, ensure};
+use super::world::{World, short};
 
 /// Rounds after which something is wedged.
 const ROUNDS: usize = 400;
@@ -86,14 +86,26 @@ impl World {
             self.settle()?;
         }
         for d in self.faithful(group)? {
-            let view = self.devices[d].client.group(&group);
-            if view.is_ok_and(|view| view.status() != Status::Active || view.queued() > 0) {
-                self.counts.questions += 1;
-                self.change(d, group, Change::Heal)?;
+            if self.is_done(d, group) {
+                continue;
+            }
+            self.counts.questions += 1;
+            self.change(d, group, Change::Heal)?;
+            self.settle()?;
+            // A hub that showed it a commit which is none in the log finds it behind until the next one is.
+            let others: Vec<DeviceNo> = self.faithful(group)?.into_iter().filter(|other| *other != d).collect();
+            if let Some(other) = others.first().filter(|_| !self.is_done(d, group)) {
+                self.change(*other, group, Change::Heal)?;
                 self.settle()?;
             }
         }
         Ok(())
+    }
+
+    /// Nothing waits, and there is no doubt.
+    fn is_done(&mut self, d: DeviceNo, group: GroupId) -> bool {
+        let view = self.devices[d].client.group(&group);
+        view.is_ok_and(|view| view.status() == Status::Active && view.queued() == 0)
     }
 
     /// Members who are where the log leads.
@@ -129,7 +141,13 @@ impl World {
                 }
             }
             let back = self.faithful(group)?.contains(&d);
-            ensure(back, || format!("{name} asked to be let in to {} again, and is not (skew {})", short(group), self.devices[d].skew))?;
+            ensure(back, || {
+                format!(
+                    "{name} asked to be let in to {} again, and is not (skew {})",
+                    short(group),
+                    self.devices[d].skew
+                )
+            })?;
         }
         Ok(())
     }
@@ -173,7 +191,9 @@ impl World {
             if author.is_some() && !said.dropped {
                 ensure(said.counted > 0, || format!("message {id} of {name} is lost"))?;
             }
-            ensure(said.counted <= 1 || tainted || said.settled, || format!("message {id} of {name} counts {} times", said.counted))?;
+            ensure(said.counted <= 1 || tainted || said.settled, || {
+                format!("message {id} of {name} counts {} times", said.counted)
+            })?;
             for d in shared.leaves.values().filter(|d| **d != said.by) {
                 let Some(place) = self.ledger.places.get(&(group, *d)) else { continue };
                 if said.counted == 0 || place.flawed || place.joined >= said.counted_at {
@@ -195,7 +215,8 @@ impl World {
         for group in groups {
             let history = self.ledger.history(group)?;
             let shared = history.shared(history.now()).clone();
-            let owner = shared.leaves.values().copied().find(|d| shared.role(&self.devices[*d].user) == Some(Role::Owner));
+            let owner =
+                shared.leaves.values().copied().find(|d| shared.role(&self.devices[*d].user) == Some(Role::Owner));
             if let Some(owner) = owner.filter(|_| shared.leaves.len() < 5) {
                 self.add_someone(owner, group)?;
             }

@@ -7,10 +7,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::options::Options;
-use crate::outcome::Outcome;
-use crate::report::Told;
-use crate::world::World;
+use super::options::Options;
+use super::outcome::Outcome;
+use super::report::Told;
+use super::world::World;
 
 /// Steps from one quiet period to the next.
 const BUSY: u64 = 200;
@@ -31,7 +31,12 @@ pub(crate) fn all(options: &Options, progress: &mut Stderr) -> Vec<Told> {
                     done.push(told);
                     if live {
                         let failed = done.iter().filter(|told| told.failure.is_some()).count();
-                        let _ = write!(std::io::stderr(), "\r{} of {} seeds, {failed} failed", done.len(), options.seeds.len());
+                        let _ = write!(
+                            std::io::stderr(),
+                            "\r{} of {} seeds, {failed} failed",
+                            done.len(),
+                            options.seeds.len()
+                        );
                     }
                 }
             });
@@ -67,7 +72,8 @@ pub(crate) fn one(seed: u64, steps: u64, trace: bool) -> Told {
     Told { seed, digest: world.trace.digest(), counts: world.counts, took: start.elapsed(), failure }
 }
 
-fn play(world: &mut World, steps: u64) -> Outcome {
+/// Groups and their first members.
+pub(crate) fn found(world: &mut World) -> Outcome {
     for n in 0..GROUPS {
         let founder = n * 3;
         let group = world.found(founder)?;
@@ -75,6 +81,11 @@ fn play(world: &mut World, steps: u64) -> Outcome {
         world.settle()?;
         world.add_someone(founder, group)?;
     }
+    Ok(())
+}
+
+fn play(world: &mut World, steps: u64) -> Outcome {
+    found(world)?;
     world.quiet()?;
     for step in 1..=steps {
         world.act()?;

@@ -12,13 +12,13 @@ use convivio::{Client, Epoch, GroupId, Secret, Timestamp, Validity};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::device::{Clock, Device, Ran, Simulated};
-use crate::history::{DeviceNo, Logged, Purpose};
-use crate::ledger::{Ledger, Shown};
-use crate::network::{Late, Network, Weather, chance};
-use crate::outcome::{Broken, Outcome, broken, ensure};
-use crate::report::Counts;
-use crate::trace::Trace;
+use super::device::{Clock, Device, Ran, Simulated};
+use super::history::{DeviceNo, Logged, Purpose};
+use super::ledger::{Ledger, Shown};
+use super::network::{Late, Network, Weather, chance};
+use super::outcome::{Broken, Outcome, broken, ensure};
+use super::report::Counts;
+use super::trace::Trace;
 
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000);
 const YEAR: u64 = 365 * 24 * 60 * 60;
@@ -62,7 +62,12 @@ impl World {
             for serial in 1..=count {
                 let keys = apps[app].enrol_device(name, &identity, serial, &mut rng).map_err(failed)?;
                 let (user, id) = (apps[app].user(name).map_err(failed)?, devices.len());
-                devices.push(device((format!("{name}.{serial}"), user, apps[app].domain().clone()), keys, &clock, &mut rng)?);
+                devices.push(device(
+                    (format!("{name}.{serial}"), user, apps[app].domain().clone()),
+                    keys,
+                    &clock,
+                    &mut rng,
+                )?);
                 debug_assert_eq!(id + 1, devices.len());
             }
         }
@@ -146,7 +151,9 @@ impl World {
     fn leaves(&mut self, d: DeviceNo, post: &Post) -> Outcome {
         self.trace.bytes(&post.to_bytes());
         let device = &self.devices[d];
-        let Some(place) = self.ledger.places.get(&(post.group, d)) else { return broken("posts to a group it is not in") };
+        let Some(place) = self.ledger.places.get(&(post.group, d)) else {
+            return broken("posts to a group it is not in");
+        };
         let (leaf, epoch) = (place.leaf, place.epoch);
         match &post.body {
             PostBody::Create { .. } => {}
@@ -212,7 +219,9 @@ impl World {
         let (reply, seq) = self.network.post(from, post, self.clock.now());
         let Some(seq) = seq else { return Ok((reply, None)) };
         let users = &self.ledger.users;
-        let Some(history) = self.ledger.histories.get_mut(&post.group) else { return broken("a log that nobody opened") };
+        let Some(history) = self.ledger.histories.get_mut(&post.group) else {
+            return broken("a log that nobody opened");
+        };
         let entry = match &post.body {
             PostBody::Message(bytes) => history.frame_of.get(bytes).map(|no| Logged::Message(*no)),
             PostBody::Commit { .. } => history.commit_of.get(&post.id()).map(|no| Logged::Commit(*no)),
@@ -352,7 +361,9 @@ impl World {
     /// Whether a device that was in has been taken out, by the log.
     pub(crate) fn is_out(&self, group: GroupId, d: DeviceNo) -> bool {
         let (history, place) = (self.ledger.histories.get(&group), self.ledger.places.get(&(group, d)));
-        history.zip(place).is_some_and(|(history, place)| history.shared(history.now()).leaves.get(&place.leaf) != Some(&d))
+        history
+            .zip(place)
+            .is_some_and(|(history, place)| history.shared(history.now()).leaves.get(&place.leaf) != Some(&d))
     }
 
     /// A group is forgotten; what is left of it is checked first.
