@@ -27,8 +27,8 @@ impl World {
         }
         let d = self.rng.random_range(0..self.devices.len());
         match self.rng.random_range(0..1_000) {
-            0..220 => self.in_a_group(d, Self::say),
-            220..560 => self.turn(d).map(drop),
+            0..200 => self.in_a_group(d, Self::say),
+            200..560 => self.turn(d).map(drop),
             560..620 => self.post(d).map(drop),
             620..700 => {
                 let max = self.rng.random_range(1..6);

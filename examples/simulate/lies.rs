@@ -48,8 +48,9 @@ impl World {
     /// One device at a time is led astray, and who was shut out alone is let in again by the others.
     fn may_mislead(&self, group: GroupId, d: DeviceNo, seq: u64) -> bool {
         let Some(history) = self.ledger.histories.get(&group) else { return false };
-        // Whoever is alone in a group has nobody to let it in again.
-        if history.shared(history.now()).leaves.len() < 2 {
+        // Whoever is alone in an epoch has nobody to let it in again.
+        let Some(place) = self.ledger.places.get(&(group, d)) else { return false };
+        if history.shared(place.epoch).leaves.len() < 2 {
             return false;
         }
         let alone = !self.ledger.places.iter().any(|((of, who), place)| *of == group && *who != d && place.astray);

@@ -26,9 +26,14 @@ impl World {
             if self.tainted.contains(&group) {
                 self.end_doubts(group)?;
                 self.bring_back(group)?;
+                if self.abandoned.contains(&group) {
+                    continue;
+                }
                 self.end_doubts(group)?;
             }
             self.check(group)?;
+            let end = self.ledger.history(group)?.log.len() as u64;
+            self.quiet_at.insert(group, end);
         }
         self.counts.quiet_periods += 1;
         self.tainted.clear();
@@ -61,7 +66,9 @@ impl World {
     fn tidy(&mut self, d: DeviceNo) -> Outcome<bool> {
         let mut moved = false;
         for group in self.groups(d)? {
-            if self.status(d, group) == Some(Status::Invited) {
+            if self.abandoned.contains(&group) {
+                self.forget(d, group)?;
+            } else if self.status(d, group) == Some(Status::Invited) {
                 self.answer_with(d, group, Answer::Accept)?;
                 moved = true;
             } else if self.is_out(group, d) {
@@ -129,27 +136,67 @@ impl World {
             ensure(matches!(status, Some(Status::Excluded | Status::Removed)), || {
                 format!("{name} was left behind in {} and does not notice: {status:?}", short(group))
             })?;
-            self.change(d, group, Change::Rejoin)?;
-            self.settle()?;
-            for helper in self.faithful(group)? {
-                while !self.faithful(group)?.contains(&d) && self.requests.contains_key(&(group, helper)) {
-                    if self.requests.get(&(group, helper)).is_none_or(Vec::is_empty) {
-                        break;
-                    }
-                    self.readmit(helper, group)?;
-                    self.settle()?;
-                }
+            if self.let_in(d, group)? {
+                continue;
             }
-            let back = self.faithful(group)?.contains(&d);
+            let Some(helper) = self.helper(d, group)? else {
+                // Nobody is left of the epoch that it was in, to whom it could speak.
+                return self.abandon(group);
+            };
+            // A member whose clock is hours off takes no request for one of today; its user sets it right.
+            for other in 0..self.devices.len() {
+                self.devices[other].skew = 0;
+                self.devices[other].restart()?;
+            }
+            let back = self.let_in(d, group)?;
+            let helper = self.devices[helper].name.clone();
             ensure(back, || {
-                format!(
-                    "{name} asked to be let in to {} again, and is not (skew {})",
-                    short(group),
-                    self.devices[d].skew
-                )
+                format!("{name} asked to be let in to {} again, {helper} could, and it is not", short(group))
             })?;
         }
         Ok(())
+    }
+
+    /// A device asks to be let in, and whoever can lets it. Whether it is.
+    fn let_in(&mut self, d: DeviceNo, group: GroupId) -> Outcome<bool> {
+        self.change(d, group, Change::Rejoin)?;
+        self.settle()?;
+        for helper in self.faithful(group)? {
+            while !self.faithful(group)?.contains(&d)
+                && self.requests.get(&(group, helper)).is_some_and(|open| !open.is_empty())
+            {
+                self.readmit(helper, group)?;
+                self.settle()?;
+            }
+        }
+        Ok(self.faithful(group)?.contains(&d))
+    }
+
+    /// A member who was there when all was last quiet, and may readmit.
+    fn helper(&mut self, d: DeviceNo, group: GroupId) -> Outcome<Option<DeviceNo>> {
+        let since = self.quiet_at.get(&group).copied().unwrap_or_default();
+        let faithful = self.faithful(group)?;
+        let shared = self.ledger.history(group)?;
+        let shared = shared.shared(shared.now()).clone();
+        let there =
+            |other: &DeviceNo| self.ledger.places.get(&(group, *other)).is_some_and(|place| place.joined <= since);
+        let may = |other: &DeviceNo| shared.role(&self.devices[*other].user) >= Some(Role::Member);
+        Ok(faithful.into_iter().find(|other| *other != d && there(other) && may(other)))
+    }
+
+    /// Everyone gives a group up, and founds another.
+    fn abandon(&mut self, group: GroupId) -> Outcome {
+        self.counts.abandoned += 1;
+        for d in 0..self.devices.len() {
+            if self.groups(d)?.contains(&group) {
+                self.forget(d, group)?;
+            }
+        }
+        self.ledger.histories.remove(&group);
+        self.abandoned.insert(group);
+        let group = self.found(0)?;
+        self.add_someone(0, group)?;
+        self.settle()
     }
 
     /// What must hold of a group when all is quiet.
@@ -217,7 +264,8 @@ impl World {
             let shared = history.shared(history.now()).clone();
             let owner =
                 shared.leaves.values().copied().find(|d| shared.role(&self.devices[*d].user) == Some(Role::Owner));
-            if let Some(owner) = owner.filter(|_| shared.leaves.len() < 5) {
+            if let Some(owner) = owner.filter(|_| shared.leaves.len() < 8) {
+                self.add_someone(owner, group)?;
                 self.add_someone(owner, group)?;
             }
         }

@@ -23,6 +23,7 @@ pub(crate) struct Counts {
     pub(crate) questions: u64,
     pub(crate) rejoins: u64,
     pub(crate) quiet_periods: u64,
+    pub(crate) abandoned: u64,
     pub(crate) largest: u64,
 }
 
@@ -56,6 +57,7 @@ impl Counts {
             questions,
             rejoins,
             quiet_periods,
+            abandoned,
             largest,
         } = self;
         for (sum, more) in [
@@ -76,6 +78,7 @@ impl Counts {
             (questions, other.questions),
             (rejoins, other.rejoins),
             (quiet_periods, other.quiet_periods),
+            (abandoned, other.abandoned),
         ] {
             *sum += more;
         }
@@ -104,7 +107,8 @@ impl fmt::Display for Summary<'_> {
             ("lies of a hub", sum.lies, "posts made up by strangers", sum.made_up),
             ("commits of who was led astray", sum.void_commits, "readmissions", sum.rejoins),
             ("changes and messages dropped", sum.dropped, "questions in doubt", sum.questions),
-            ("quiet periods", sum.quiet_periods, "devices in the largest group", sum.largest),
+            ("quiet periods", sum.quiet_periods, "groups given up", sum.abandoned),
+            ("devices in the largest group", sum.largest, "histories that failed", failed as u64),
         ];
         writeln!(f, "{} histories of {} steps in {:.0?}", self.told.len(), self.steps, self.took)?;
         for (left, a, right, b) in rows {

@@ -13,10 +13,10 @@ use super::report::Told;
 use super::world::World;
 
 /// Steps from one quiet period to the next.
-const BUSY: u64 = 200;
+const BUSY: u64 = 160;
 
 /// Groups of a history.
-const GROUPS: usize = 2;
+const GROUPS: usize = 3;
 
 /// Every history that was asked for, in the order of the seeds.
 pub(crate) fn all(options: &Options, progress: &mut Stderr) -> Vec<Told> {
@@ -77,9 +77,10 @@ pub(crate) fn found(world: &mut World) -> Outcome {
     for n in 0..GROUPS {
         let founder = n * 3;
         let group = world.found(founder)?;
-        world.add_someone(founder, group)?;
-        world.settle()?;
-        world.add_someone(founder, group)?;
+        for _ in 0..3 {
+            world.add_someone(founder, group)?;
+            world.settle()?;
+        }
     }
     Ok(())
 }

@@ -24,8 +24,16 @@ pub(crate) const START: Timestamp = Timestamp(1_800_000_000);
 const YEAR: u64 = 365 * 24 * 60 * 60;
 
 /// Users: name, app, devices.
-const PEOPLE: [(&str, usize, u64); 6] =
-    [("ana", 0, 2), ("ben", 0, 1), ("cem", 1, 2), ("dia", 1, 1), ("eli", 2, 2), ("fay", 2, 1)];
+const PEOPLE: [(&str, usize, u64); 8] = [
+    ("ana", 0, 2),
+    ("ben", 0, 1),
+    ("cem", 1, 2),
+    ("dia", 1, 1),
+    ("eli", 2, 3),
+    ("fay", 2, 1),
+    ("gil", 0, 2),
+    ("hoa", 1, 1),
+];
 
 pub(crate) struct World {
     pub(crate) clock: Clock,
@@ -44,6 +52,10 @@ pub(crate) struct World {
     pub(crate) tainted: BTreeSet<GroupId>,
     /// The last commit entry of each group's log.
     pub(crate) last_commit: BTreeMap<GroupId, u64>,
+    /// How long each group's log was when all was last quiet.
+    pub(crate) quiet_at: BTreeMap<GroupId, u64>,
+    /// Groups given up, since nobody could let a member in again.
+    pub(crate) abandoned: BTreeSet<GroupId>,
     pub(crate) counts: Counts,
     pub(crate) step: u64,
 }
@@ -89,6 +101,8 @@ impl World {
             requests: BTreeMap::new(),
             tainted: BTreeSet::new(),
             last_commit: BTreeMap::new(),
+            quiet_at: BTreeMap::new(),
+            abandoned: BTreeSet::new(),
             counts: Counts::default(),
             step: 0,
         })
@@ -270,7 +284,8 @@ impl World {
         }
         let wanted = self.devices[d].client.subscriptions().map_err(failed)?;
         let packages = self.devices[d].client.package_ids().map_err(failed)?;
-        let entries = self.network.fetch(&wanted, &packages);
+        let mut entries = self.network.fetch(&wanted, &packages);
+        entries.retain(|entry| !self.abandoned.contains(&entry.group));
         let mut entries = self.network.carry(entries, &mut self.rng);
         entries.truncate(max);
         let lies = self.lie(d, &mut entries)?;
@@ -437,9 +452,9 @@ fn weather(seed: u64, rng: &mut StdRng) -> Weather {
     };
     match seed % 4 {
         0 => fair,
-        1 => Weather { made_up: 0.01, ..fair },
-        2 => Weather { lie: 0.01, ..fair },
-        _ => Weather { made_up: 0.005, lie: 0.01, ..fair },
+        1 => Weather { made_up: 0.015, ..fair },
+        2 => Weather { lie: 0.03, ..fair },
+        _ => Weather { made_up: 0.01, lie: 0.03, ..fair },
     }
 }
 
