@@ -118,7 +118,8 @@ impl World {
         self.note(format_args!("{name} says {} ({} bytes) in {}", brief(&id.to_string()), content.len(), short(group)));
         self.counts.messages += 1;
         let life = self.ledger.lives.get(&(group, d)).copied().unwrap_or_default();
-        let said = Said { by: d, content, life, counted: 0, counted_at: 0, settled: false, dropped: false };
+        let said =
+            Said { by: d, content, life, counted: 0, counted_at: 0, misplaced: false, settled: false, dropped: false };
         self.ledger.history(group)?.said.insert(id, said);
         Ok(())
     }

@@ -78,6 +78,8 @@ pub(crate) struct Said {
     pub(crate) counted: u32,
     /// The first entry that counts.
     pub(crate) counted_at: u64,
+    /// A frame with it came into the log when its epoch was over.
+    pub(crate) misplaced: bool,
     /// All was quiet since.
     pub(crate) settled: bool,
     /// The author was told that it will not be sent.
@@ -216,7 +218,13 @@ impl History {
                     said.counted_at = if said.counted == 1 { seq } else { said.counted_at };
                 }
             }
-            Logged::Message(_) | Logged::Request => {}
+            Logged::Message(no) => {
+                let FrameOf { epoch, message, .. } = self.frames[no];
+                if let Some(said) = message.filter(|_| epoch != now).and_then(|id| self.said.get_mut(&id)) {
+                    said.misplaced = true;
+                }
+            }
+            Logged::Request => {}
             Logged::MadeUp => {
                 // Whatever it claims to be, it may have raised a doubt.
                 self.void_commits.push(self.log.len() as u64);

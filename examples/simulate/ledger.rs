@@ -50,6 +50,8 @@ pub(crate) struct Place {
     pub(crate) lied_to: bool,
     /// Something was, or it was leaving, since it came in: it may have missed something.
     pub(crate) flawed: bool,
+    /// It was shown a commit at another place than the others.
+    pub(crate) misordered: bool,
     /// The entry that let it in.
     pub(crate) joined: u64,
     /// How often the device has forgotten the group before.
@@ -115,6 +117,7 @@ impl Ledger {
             astray,
             lied_to: astray,
             flawed: astray,
+            misordered: false,
             joined: seq,
             life: self.lives.get(&(group, device)).copied().unwrap_or_default(),
         };
@@ -190,6 +193,7 @@ impl Place {
                 let readable = shown.how == How::Whole || commit.by == device;
                 if commit.base == self.epoch && sealed_to_us && readable {
                     self.epoch = commit.leads_to;
+                    self.misordered |= shown.entry != seq;
                     self.read.clear();
                     self.leaving &= !next.sole_owner(&users[device]);
                 }

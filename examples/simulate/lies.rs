@@ -65,7 +65,7 @@ impl World {
             return Ok((LogEntry { body: EntryBody::Request(None), ..honest }, spoilt));
         }
         if choice == 1 && seq > 1 {
-            let next = self.rng.random_range(1..seq);
+            let next = self.rng.random_range(seq.saturating_sub(8).max(1)..seq);
             if let Some(old) = self.network.entry(Subscription { group, leaf, next }) {
                 return Ok((LogEntry { seq, ..old }, Shown { entry: next, how: How::Whole }));
             }

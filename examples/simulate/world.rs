@@ -254,6 +254,10 @@ impl World {
                 let out = !history.members().any(|member| member == history.commits[no].by);
                 let expected = out || self.tainted.contains(&post.group);
                 ensure(expected, || format!("an honest commit at {seq} is void"))?;
+                if let PostBody::Commit { welcome: Some(_), .. } = post.body {
+                    // It lets someone into a group that nobody else is in.
+                    self.tainted.insert(post.group);
+                }
             }
             Logged::MadeUp => drop(self.tainted.insert(post.group)),
             _ => {}
@@ -453,8 +457,8 @@ fn weather(seed: u64, rng: &mut StdRng) -> Weather {
     match seed % 4 {
         0 => fair,
         1 => Weather { made_up: 0.015, ..fair },
-        2 => Weather { lie: 0.03, ..fair },
-        _ => Weather { made_up: 0.01, lie: 0.03, ..fair },
+        2 => Weather { lie: 0.06, ..fair },
+        _ => Weather { made_up: 0.01, lie: 0.06, ..fair },
     }
 }
 
