@@ -159,6 +159,10 @@ impl Draft<'_> {
         }
         session.set_pending(None, &mut self.changes);
         session.advance((group, chains), &mut self.changes);
+        if session.group.state.leaves.len() == 1 && session.cursor.doubt != Doubt::None {
+            // Nobody is left who could have gone on, or say otherwise.
+            self.settle(session, seq);
+        }
         session.trust();
         self.report_skew(session, seq);
         self.check_changed_pins(session, seq, &effects)?;

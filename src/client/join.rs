@@ -15,7 +15,7 @@ use crate::envelope::EnvelopeId;
 use crate::error::{Error, Result};
 use crate::group::{Group, GroupInfo, Joined, LeaveScope, Policy, Transition, entry_hash};
 use crate::identity::{KeyPackage, KeyPackageSecrets, Leaf, PackageOptions, Source, UnverifiedKeyPackage};
-use crate::ids::{GroupId, LeafHash, Validity};
+use crate::ids::{GroupId, LeafHash, Timestamp, Validity};
 use crate::limits;
 use crate::log::{EntryBody, LogEntry};
 use crate::secret::Secret;
@@ -63,13 +63,13 @@ impl Draft<'_> {
     /// See [`Client::key_packages`](super::Client::key_packages).
     pub fn key_packages(&mut self, count: u16) -> Result<Vec<KeyPackage>> {
         self.drop_expired_packages();
-        (0..count).map(|_| self.new_package(false)).collect()
+        (0..count).map(|_| self.new_package(false, Timestamp(0))).collect()
     }
 
     /// See [`Client::last_resort_package`](super::Client::last_resort_package).
     pub fn last_resort_package(&mut self) -> Result<KeyPackage> {
         self.drop_expired_packages();
-        self.new_package(true)
+        self.new_package(true, Timestamp(0))
     }
 
     /// See [`Client::replace_key_packages`](super::Client::replace_key_packages).
@@ -86,8 +86,9 @@ impl Draft<'_> {
         self.key_packages(count)
     }
 
-    pub(super) fn new_package(&mut self, last_resort: bool) -> Result<KeyPackage> {
-        let now = self.environment.now();
+    /// A package that is valid from now on, but not before `earliest`.
+    pub(super) fn new_package(&mut self, last_resort: bool, earliest: Timestamp) -> Result<KeyPackage> {
+        let now = self.environment.now().max(earliest);
         let actor = self.memory.device.actor();
         let lifetime = if last_resort { limits::LAST_RESORT_LIFETIME } else { limits::KEY_PACKAGE_LIFETIME };
         let credential = actor.identity.credential().validity();

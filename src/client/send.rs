@@ -89,7 +89,7 @@ impl Draft<'_> {
         if !stopped && session.cursor.doubt == Doubt::None {
             return Err(Error::misuse("nothing shows that the group has gone on without this device"));
         }
-        let package = self.new_package(false)?;
+        let package = self.new_package(false, session.renewed_at()?)?;
         let signer = self.memory.device.signer();
         let request = session.group.request_to_rejoin(&package, signer)?;
         let epoch = session.cursor.trusted;
@@ -124,14 +124,14 @@ impl Draft<'_> {
         self.with(group, |draft, session| draft.drain(session, max))
     }
 
-    /// Posts a group's rows in order. A commit is the last: what follows it waits for the new epoch.
+    /// Posts a group's rows in order. A commit is the last, but for requests.
     fn drain(&mut self, session: &mut Session, max: usize) -> Result<()> {
         self.heal_if_due(session);
         let mut sealed_any = false;
         let waits = session.behind == Some(session.cursor.last_commit);
         self.look_for_others(session)?;
         let numbers: Vec<u64> = session.queue.keys().copied().collect();
-        let (mut held, now) = (false, self.environment.now());
+        let (mut held, mut committed, now) = (false, false, self.environment.now());
         for number in numbers {
             if self.posts.len() >= max {
                 break;
@@ -146,7 +146,9 @@ impl Draft<'_> {
                     let body = PostBody::Request(request.clone());
                     self.post(session, number, body);
                 }
-                _ if !session.status.reads() || waits => {}
+                // What follows a commit waits for the new epoch, but for requests: if the commit never comes back to us, one
+                // is the way out.
+                _ if !session.status.reads() || waits || committed => {}
                 Row::Message { echoed: true, .. } | Row::Answer { .. } => {}
                 // What was said after a change is for those whom the change leaves; a leave is signed by the key it brings.
                 Row::Message { .. } if held && !row.is_here() => {}
@@ -162,9 +164,7 @@ impl Draft<'_> {
                 Row::TakeOut { .. } if session.holds_commits(now) => {}
                 Row::Change(_) if session.holds_commits(now) => held = true,
                 Row::Change(_) | Row::TakeOut { .. } => {
-                    if self.commit(session, number)? {
-                        break;
-                    }
+                    committed = self.commit(session, number)?;
                 }
             }
         }
@@ -284,7 +284,12 @@ impl Draft<'_> {
             }
             _ => return Err(Error::misuse("this row is not a commit")),
         };
-        let occasion = Occasion { time: now, seen: session.cursor.seen };
+        // A commit at a time at which the device that is readmitted, by its clock, had not asked yet would be void.
+        let time = match session.queue.get(&number) {
+            Some(Row::Change(Change::Readmit(request))) => request.at(now),
+            _ => now,
+        };
+        let occasion = Occasion { time, seen: session.cursor.seen };
         group.commit(proposals, &init_keys, occasion, self.memory.device.actor(), self.environment.rng())
     }
 

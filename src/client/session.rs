@@ -8,10 +8,11 @@ use super::records::{self, PAGE};
 use super::standing::{Doubt, Status};
 use super::stored::leaf_record;
 use crate::crypto::kdf::Hash;
-use crate::group::{Group, Transition};
+use crate::error::Result;
+use crate::group::{CommitHeader, Group, Transition};
 use crate::ids::{Epoch, Generation, GroupId, LeafHash, LeafIndex, Timestamp};
 use crate::limits;
-use crate::log::PostId;
+use crate::log::{PostBody, PostId};
 use crate::ratchet::{ReceivingChain, ReceivingChains, SendingChain};
 use crate::secret::Secret;
 use crate::store::{ChangeSet, RecordKey};
@@ -286,6 +287,19 @@ impl Session {
     pub(super) fn holds_commits(&self, now: Timestamp) -> bool {
         let doubtful = self.cursor.doubt != Doubt::None && self.group.state.leaves.len() > 1;
         doubtful && self.pending.is_none() && self.cursor.held.is_none_or(|since| now < since.after(ANSWER_TIME))
+    }
+
+    /// When our leaf was renewed, by the group's clock, as far as the others may have come with us: in the group's state,
+    /// or by a commit of ours that did not return.
+    pub(super) fn renewed_at(&self) -> Result<Timestamp> {
+        let leaf = self.group.own_leaf()?.validity().not_before;
+        let pending = match &self.pending {
+            Some(Pending { body: PostBody::Commit { commit, .. }, .. }) => {
+                CommitHeader::from_envelope_header(commit.header().bytes())?.time
+            }
+            _ => leaf,
+        };
+        Ok(leaf.max(pending))
     }
 
     /// Remembers this epoch as one that others have come to as well.

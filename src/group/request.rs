@@ -43,12 +43,13 @@ impl RejoinRequest {
         &self.package
     }
 
-    /// Verifies that a device of the group, as `state` has it, asks for this at `now`.
+    /// Verifies that a device of the group, as `state` has it, asks for this at `now`. Its clock may be ahead of ours.
     ///
     /// Fails with `Unauthentic`, `Expired`, `NotMember` or `NotAllowed`.
     pub fn verify(&self, state: &GroupState, now: Timestamp) -> Result<KeyPackage> {
         let (_, old) = self.device_in(state)?;
-        let package = self.package.clone().verify(&state.policy.apps, now)?;
+        let ahead = self.made() <= now.after(limits::CLOCK_SKEW);
+        let package = self.package.clone().verify(&state.policy.apps, if ahead { self.at(now) } else { now })?;
         let leaf = package.leaf();
         if self.group != state.group || leaf.identity_key() != old.identity_key() {
             return Err(Error::not_allowed("a request for another group, or by another identity"));
@@ -62,6 +63,15 @@ impl RejoinRequest {
         }
         old.device_key().verify(&rejoin_input(self.group, old.device(), &leaf.hash()), &self.consent)?;
         Ok(package)
+    }
+
+    /// The first moment, from `now` on, at which the package may be used.
+    pub(crate) fn at(&self, now: Timestamp) -> Timestamp {
+        now.max(self.made())
+    }
+
+    fn made(&self) -> Timestamp {
+        self.package.leaf().claims().validity().not_before
     }
 
     /// The change that readmits the device in the place that it has in `state`. `NotMember` if it has none.

@@ -153,6 +153,14 @@ impl LocalHub {
         all.collect()
     }
 
+    /// Puts back a mailbox that a commit has closed. The hub cannot tell a void commit from a valid one; the app of the
+    /// member that it claims to drop can (`docs/protocol.md`, section 8.3).
+    pub fn reopen(&mut self, group: &GroupId, leaf: LeafIndex) {
+        if let Some((_, last)) = self.groups.get_mut(group).and_then(|log| log.mailboxes.get_mut(&leaf)) {
+            *last = None;
+        }
+    }
+
     /// Posts what a client has to post and gives it what it has not read, until neither has anything left to do.
     ///
     /// With faults it may stop earlier; call it again.
@@ -242,8 +250,10 @@ impl GroupLog {
                     }
                 }
                 for (leaf, _) in &header.mailboxes.add {
-                    // The welcome brings this entry; what follows comes through the mailbox.
-                    self.mailboxes.insert(*leaf, (seq.saturating_add(1), None));
+                    // The welcome brings this entry; what follows comes through the mailbox. One that is open stays open
+                    // from where it was: a void commit may name the leaf of a member.
+                    let (_, last) = self.mailboxes.entry(*leaf).or_insert((seq.saturating_add(1), None));
+                    *last = None;
                 }
                 self.last_commit = seq;
                 SeenKind::Commit {
