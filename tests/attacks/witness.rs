@@ -112,17 +112,21 @@ impl Signer for Says {
 /// A signature by the key's holder whose R is moved by a point of small order: equation 4 of section 2.1 holds, the
 /// one without the cofactor does not.
 pub fn with_torsion(seed: &[u8; 32], label: &str, fields: &Value, torsion: EdwardsPoint) -> [u8; 64] {
-    let message = signature_input(label, fields);
+    let key = SigningKey::from_seed(seed);
+    under_key((seed, key.verify_key().as_bytes()), &signature_input(label, fields), torsion)
+}
+
+/// The same under a public key that may itself be moved by a point of small order.
+pub fn under_key((seed, key): (&[u8; 32], &[u8; 32]), message: &[u8], torsion: EdwardsPoint) -> [u8; 64] {
     let expanded: [u8; 64] = Sha512::digest(seed).into();
     let scalar = Scalar::from_bytes_mod_order(clamp_integer(expanded[..32].try_into().unwrap()));
     let wide = |parts: [&[u8]; 3]| {
         let hash: [u8; 64] = Sha512::digest(parts.concat()).into();
         Scalar::from_bytes_mod_order_wide(&hash)
     };
-    let nonce = wide([&expanded[32..], &message, &[]]);
+    let nonce = wide([&expanded[32..], message, &[]]);
     let r = (EdwardsPoint::mul_base(&nonce) + torsion).compress();
-    let key = SigningKey::from_seed(seed);
-    let s = nonce + wide([r.as_bytes(), key.verify_key().as_bytes(), &message]) * scalar;
+    let s = nonce + wide([r.as_bytes(), key, message]) * scalar;
     [*r.as_bytes(), *s.as_bytes()].concat().try_into().unwrap()
 }
 
