@@ -150,7 +150,7 @@ fn row_22_an_inviter_cannot_show_a_joiner_less_than_the_group_has() {
     let (hub, mut insider) = (Hub::of(group), Insider::of(&maria, &group));
     let made = insider.adding(&package).seal();
     let before = lasting(&carol);
-    let mut show = |change: &dyn Fn(&mut crate::kit::state::State), carol: &mut Device| {
+    let show = |change: &dyn Fn(&mut crate::kit::state::State), carol: &mut Device| {
         let (mut welcome, mut state) = (made.welcome(), made.state.clone());
         change(&mut state);
         welcome.agree_on(&state, made.joiner);

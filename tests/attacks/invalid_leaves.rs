@@ -12,7 +12,7 @@ use crate::kit::insider::public_seal;
 use crate::kit::leaf::{LeafPlan, commit_source, refreshed};
 use crate::kit::{Insider, Thief, Value};
 use crate::support::*;
-use crate::witness::{Verdict, append, judge, lasting, void_only};
+use crate::witness::{Verdict, append, judge, lasting, unheard, void_only};
 
 /// p = 2²⁵⁵ − 19, little-endian, plus a small number.
 fn p_plus(number: u8) -> [u8; 32] {
@@ -65,7 +65,7 @@ impl Scene {
         let admin = Change::Role(mallory.user.clone(), convivio::group::Role::Admin);
         maria.client.change(&group, admin).unwrap();
         world.quiet(&mut [&mut maria, &mut bob, &mut mallory]);
-        [&mut maria, &mut bob].map(|device| drop(device.news()));
+        unheard(&mut [&mut maria, &mut bob]);
         let (package, seed) = (helper.package(), Thief::of(&helper).device().1.unwrap());
         let mallory = Insider::of(&mallory, &group);
         Self { world, maria, bob, mallory, package, helper: seed, group }

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use crate::kit::cbor::array;
 use crate::kit::{Hub, Insider, Value};
 use crate::support::*;
-use crate::witness::{Verdict, append, judge, lasting, void_only};
+use crate::witness::{Verdict, append, judge, lasting, unheard, void_only};
 
 /// Maria's group, where members may add; Bob, who is to be removed; Mallory, who would help him back.
 struct Scene {
@@ -45,7 +45,7 @@ impl Scene {
 
     fn quiet(&mut self) {
         self.world.quiet(&mut [&mut self.maria, &mut self.bob, &mut self.mallory]);
-        [&mut self.maria, &mut self.bob, &mut self.mallory].map(|device| drop(device.news()));
+        unheard(&mut [&mut self.maria, &mut self.bob, &mut self.mallory]);
     }
 
     /// Bob in doubt asks to be readmitted; the request as Mallory got it.
@@ -69,7 +69,7 @@ impl Scene {
         self.world.sync(&mut self.maria);
         self.world.sync(&mut self.mallory);
         assert!(!self.mallory.has(&self.group, &self.bob.user));
-        [&mut self.maria, &mut self.mallory].map(|device| drop(device.news()));
+        unheard(&mut [&mut self.maria, &mut self.mallory]);
     }
 
     /// Whether Mallory's own library would make this commit now.
@@ -123,7 +123,8 @@ fn row_30_a_removed_member_does_not_return_by_a_key_package_from_before() {
     agree(group, &mut [maria, bob, mallory]);
 }
 
-/// The same device under another identity key is another user's, and the old name is free; but its members are told.
+/// A request that was good while its device was in the group ends with the removal, through a helper's library, by the
+/// helper's own hand, and out of the log.
 #[test]
 fn row_30_a_removed_member_does_not_return_by_an_old_request() {
     let mut scene = Scene::new();
@@ -154,9 +155,7 @@ fn row_30_a_removed_member_does_not_return_by_an_old_request() {
     // Nor in anyone else's place: Maria's, whose leaf is 0.
     scene.by_hand(&|mallory| made(mallory, 0), ErrorKind::NotAllowed);
     // Sent again by the hub, it is void.
-    let Scene { world, maria, bob, group, .. } = &mut scene;
-    let outbox = bob.outbox();
-    assert!(outbox.is_empty(), "it was posted");
+    let Scene { maria, bob, group, .. } = &mut scene;
     bob.client.change(group, Change::Rejoin).unwrap();
     let PostBody::Request(again) = bob.outbox().remove(0).body else { panic!("not a request") };
     let again = again.split(again.stanzas()[0].recipient());
@@ -164,7 +163,6 @@ fn row_30_a_removed_member_does_not_return_by_an_old_request() {
     Hub::of(*group).show(maria, EntryBody::Request(again));
     assert!(void_only(&maria.news()));
     assert_eq!(lasting(maria), before);
-    assert!(!world.hub.seen().is_empty());
 }
 
 /// A request ends after a day, and as soon as the device has come back.

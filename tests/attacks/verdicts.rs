@@ -108,8 +108,10 @@ fn chains(of: &Insider, keys: &[(u32, VerifyKey)]) -> ReceivingChains {
     chains
 }
 
-/// Everything that a reader's chains hold.
-fn contents(chains: &ReceivingChains) -> Vec<(u32, u32, [u8; 32], Vec<(u32, [u8; 32])>)> {
+/// Everything that a reader's chains hold: of each sender the next generation, its chain key, and the kept keys.
+type Contents = Vec<(u32, u32, [u8; 32], Vec<(u32, [u8; 32])>)>;
+
+fn contents(chains: &ReceivingChains) -> Contents {
     let skipped = |chain: &ReceivingChain| {
         chain.skipped().map(|(generation, key)| (generation.0, *key.expose())).collect::<Vec<_>>()
     };

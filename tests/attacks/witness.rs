@@ -33,6 +33,11 @@ pub fn void_only(news: &[EventKind]) -> bool {
     matches!(news, [EventKind::Void { entries: 1 }])
 }
 
+/// Passes over what these devices were told so far.
+pub fn unheard(devices: &mut [&mut Device]) {
+    devices.iter_mut().for_each(|device| _ = device.news());
+}
+
 /// Two members of a group, all that they hold, and a third who may join.
 pub struct Pair {
     pub world: World,
