@@ -6,7 +6,7 @@ use convivio::identity::{UnverifiedKeyPackage, UnverifiedLeaf};
 use convivio::log::EntryBody;
 use convivio::ratchet::Frame;
 
-use crate::kit::cbor::array;
+use crate::kit::cbor::{array, sign};
 use crate::kit::envelope::{COMMIT, WELCOME, header};
 use crate::kit::hub::parts;
 use crate::kit::leaf::LeafPlan;
@@ -170,4 +170,33 @@ fn row_22_an_inviter_cannot_show_a_joiner_less_than_the_group_has() {
     assert_eq!(show(&strip, &mut carol), []);
     assert_eq!((lasting(&carol), carol.news()), (before, vec![]));
     assert_eq!(show(&|_| {}, &mut carol), [group]);
+}
+
+#[test]
+fn row_22_no_other_version_of_a_leaf_or_a_state_is_read() {
+    let Pair { mut world, maria, group, .. } = Pair::new();
+    let mut carol = world.device("carol");
+    let (package, device) = (carol.package(), device_seed(&carol));
+    let versioned = |version: u64| {
+        let mut leaf = Value::decode(&package.leaf().to_bytes());
+        let mut body = Value::decode(leaf.items()[0].bytes());
+        *body.item(0) = Value::Int(version);
+        let body = body.encode();
+        *leaf.item(1) = sign(&device, "sign leaf", &array![body.as_slice()]).into();
+        *leaf.item(0) = body.into();
+        UnverifiedLeaf::from_bytes(&leaf.encode()).map(drop).map_err(|error| error.kind())
+    };
+    assert_eq!(versioned(1), Ok(()));
+    let (hub, mut insider) = (Hub::of(group), Insider::of(&maria, &group));
+    let made = insider.adding(&package).seal();
+    let before = lasting(&carol);
+    for version in [0, 2, 255] {
+        assert_eq!(versioned(version), Err(ErrorKind::Unsupported));
+        let mut welcome = made.welcome();
+        *welcome.state.item(0) = Value::Int(version);
+        hub.show_welcome(&mut carol, &made.envelope(), &welcome.seal(&package));
+        assert_eq!((carol.client.groups().unwrap(), lasting(&carol)), (vec![], before.clone()));
+    }
+    hub.show_welcome(&mut carol, &made.envelope(), &made.welcome().seal(&package));
+    assert_eq!(carol.client.groups().unwrap(), [group]);
 }

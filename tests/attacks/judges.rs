@@ -169,6 +169,17 @@ fn at(mut plan: Plan, time: u64) -> Plan {
     plan
 }
 
+/// A heal at this time, by a leaf that is good from then on.
+fn since(mallory: &mut Insider, time: u64) -> Plan {
+    let mut plan = at(mallory.plan(vec![]), time);
+    let mut leaf = LeafPlan::like(plan.next.leaf(mallory.own()).unwrap());
+    leaf.validity.0 = time;
+    let leaf = leaf.sign(&mallory.device.unwrap());
+    plan.leaf = refreshed(&leaf);
+    plan.next.set_leaf(mallory.own(), leaf);
+    plan
+}
+
 /// Hostile and honest commits, each with whether it is valid: by name.
 type Cases = Vec<(&'static str, bool, Box<dyn Fn(&mut Insider, &mut World) -> Plan>)>;
 
@@ -181,7 +192,7 @@ fn cases() -> Cases {
     };
     vec![
         ("a heal", true, Box::new(|mallory, _| mallory.plan(vec![]))),
-        ("a heal before the group's time", false, Box::new(move |mallory, _| at(mallory.plan(vec![]), now - 1))),
+        ("a heal before the group's time", false, Box::new(move |mallory, _| since(mallory, now - 1))),
         ("a heal of another group", false, Box::new(|mallory, _| Plan { group: [9; 16], ..mallory.plan(vec![]) })),
         ("mailboxes that nobody has", false, Box::new(|mallory, _| Plan { dropped: vec![0], ..mallory.plan(vec![]) })),
         (

@@ -72,14 +72,17 @@ fn row_33_a_client_that_sleeps_through_a_thousand_commits_catches_up() {
 
 /// What the thief of an epoch's keys makes in that epoch, after it has ended.
 fn posthumous(thief: &mut Insider) -> Vec<(&'static str, PostBody)> {
-    let commit = thief.plan(Vec::new()).seal().envelope();
+    let [commit, another] = [thief.plan(Vec::new()), thief.plan(Vec::new())]
+        .map(|plan| PostBody::Commit { commit: plan.seal().envelope(), welcome: None });
     let other = crate::kit::ratchet::Place { leaf: 0, generation: 0 };
     let signing = thief.keys.signing;
     let in_marias_place = thief.frame(other, &signing, b"I am Maria");
     vec![
         ("a message", PostBody::Message(thief.say(b"old news"))),
         ("a message in another's place", PostBody::Message(in_marias_place)),
-        ("a commit", PostBody::Commit { commit, welcome: None }),
+        ("a commit", commit),
+        // One that was taken for a sign of a later epoch would be a doubt, and a second would be told.
+        ("another", another),
     ]
 }
 

@@ -10,6 +10,7 @@ mod support;
 // Rows 1 to 18.
 
 // Rows 19 to 34.
+mod bounds;
 mod clocks;
 mod configuration;
 mod confusion;
