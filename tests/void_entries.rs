@@ -109,33 +109,6 @@ fn every_byte_of_a_real_message_matters() {
 }
 
 #[test]
-fn a_message_or_commit_that_comes_again_is_not_acted_on_again() {
-    let mut world = World::new();
-    let (mut maria, mut bob, group) = pair(&mut world);
-    maria.say(&group, "once");
-    maria.client.change(&group, Change::Heal).unwrap();
-    world.quiet(&mut [&mut maria, &mut bob]);
-    maria.say(&group, "twice?");
-    world.quiet(&mut [&mut maria, &mut bob]);
-    let before = view(&mut bob, &group);
-    let leaf = bob.client.group(&group).unwrap().own_index();
-    let log = world.hub.fetch(&convivio::client::Subscription { group, leaf, next: 1 });
-    bob.news();
-    // The same entries at their old places, at new ones, and after a restart.
-    let summary = bob.receive(&log);
-    assert_eq!((summary.duplicates as usize, bob.news()), (log.len(), vec![]));
-    for _ in 0..2 {
-        bob.restart();
-        let next = bob.client.group(&group).unwrap().next_entry();
-        for (seq, entry) in (next..).zip(&log) {
-            bob.receive(&[convivio::log::LogEntry { seq, ..entry.clone() }]);
-        }
-    }
-    assert!(bob.news().iter().all(|what| *what == EventKind::Void { entries: 1 }));
-    assert_eq!((bob.heard().len(), view(&mut bob, &group)), (2, before));
-}
-
-#[test]
 fn entries_of_unknown_groups_are_put_aside() {
     let mut world = World::new();
     let (mut maria, mut bob, group) = pair(&mut world);

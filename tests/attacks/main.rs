@@ -8,9 +8,23 @@ mod kit;
 mod support;
 
 // Rows 1 to 18.
-
-// Rows 19 to 34.
 mod bounds;
+mod committers;
+mod curves;
+mod dumps;
+mod every_byte;
+mod forgery;
+mod hub_changes;
+mod malformed;
+mod power;
+mod races;
+mod removed;
+mod replay;
+mod rollback;
+mod salamanders;
+mod swapped;
+
+// Rows 19 to 34, and rules that no row names.
 mod clocks;
 mod configuration;
 mod confusion;
@@ -24,6 +38,7 @@ mod missing;
 mod packages;
 mod resealing;
 mod returning;
+mod rules;
 mod stolen_store;
 mod verdicts;
 mod weather;

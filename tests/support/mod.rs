@@ -12,7 +12,7 @@ use convivio::client::{Answer, Change, Environment, Event, EventKind, Status};
 use convivio::group::{Effect, GroupInfo, Policy, Role};
 use convivio::identity::{IdentityKey, UnverifiedKeyPackage, UserUri};
 use convivio::log::{LogEntry, Post};
-use convivio::store::{ChangeSet, RecordKey, Store, StoreError};
+use convivio::store::{ChangeSet, RecordKey, Store, StoreError, StoreErrorKind};
 use convivio::testing::{App, Faults, LocalHub};
 use convivio::{Client, ErrorKind, GroupId, MessageId, Timestamp, Validity};
 use rand::rngs::StdRng;
@@ -49,44 +49,74 @@ impl Environment for Env {
     }
 }
 
-/// A store that outlives its client, as a disk does, and that its holder can look into and write on.
+/// A store that outlives its client, as a disk does; its holder can look into it, write on it and cut its power.
 #[derive(Clone, Default)]
-pub struct Disk(Arc<Mutex<Records>>);
+pub struct Disk(Arc<Mutex<Medium>>);
 
 /// Records by their names.
 pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
+#[derive(Default)]
+struct Medium {
+    records: Records,
+    /// How many more writes succeed, and whether the one that fails is on the disk all the same.
+    cut: Option<(u64, bool)>,
+    off: bool,
+}
+
 impl Disk {
     pub fn copy(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.records())))
+        Self(Arc::new(Mutex::new(Medium { records: self.records(), ..Medium::default() })))
     }
 
     pub fn records(&self) -> Records {
-        self.0.lock().unwrap().clone()
+        self.0.lock().unwrap().records.clone()
     }
 
     /// Writes a record past the client.
     pub fn overwrite(&self, name: &[u8], value: Vec<u8>) {
-        self.0.lock().unwrap().insert(name.to_vec(), value);
+        self.0.lock().unwrap().records.insert(name.to_vec(), value);
+    }
+
+    /// After `writes` more the power goes: before the next write is on the disk, or just after.
+    pub fn cut_power(&self, writes: u64, after: bool) {
+        self.0.lock().unwrap().cut = Some((writes, after));
+    }
+
+    /// Puts the power on again; whether it was off.
+    pub fn power_on(&self) -> bool {
+        core::mem::take(&mut self.0.lock().unwrap().off)
     }
 }
 
 impl Store for Disk {
     fn load(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.0.lock().unwrap().get(key.as_bytes()).cloned())
+        let medium = self.0.lock().unwrap();
+        if medium.off { Err(no_power()) } else { Ok(medium.records.get(key.as_bytes()).cloned()) }
     }
 
     fn apply(&mut self, changes: &ChangeSet) -> Result<(), StoreError> {
         changes.check(self.load(&RecordKey::VERSION)?.as_deref())?;
-        let mut records = self.0.lock().unwrap();
-        for (key, value) in changes.iter() {
+        let mut medium = self.0.lock().unwrap();
+        let fails = medium.cut.is_some_and(|(left, _)| left == 0);
+        let written = !fails || medium.cut.is_some_and(|(_, after)| after);
+        for (key, value) in changes.iter().filter(|_| written) {
             match value {
-                Some(value) => records.insert(key.as_bytes().to_vec(), value.to_vec()),
-                None => records.remove(key.as_bytes()),
+                Some(value) => medium.records.insert(key.as_bytes().to_vec(), value.to_vec()),
+                None => medium.records.remove(key.as_bytes()),
             };
         }
+        if fails {
+            (medium.cut, medium.off) = (None, true);
+            return Err(no_power());
+        }
+        medium.cut = medium.cut.map(|(left, after)| (left - 1, after));
         Ok(())
     }
+}
+
+fn no_power() -> StoreError {
+    StoreError::new(StoreErrorKind::Failed, "the power is off")
 }
 
 /// Three apps, a hub, a clock.
@@ -255,6 +285,16 @@ impl Device {
         self.disk = disk.clone();
         let env = Env(self.clock.clone(), StdRng::seed_from_u64(self.seed));
         self.client = Client::open_in(disk, None, env).unwrap();
+    }
+
+    /// A snapshot of the whole machine, memory and randomness with it: two processes that go on from here alike.
+    pub fn twin(&mut self) -> Self {
+        let disk = self.disk.copy();
+        self.restart();
+        let env = Env(self.clock.clone(), StdRng::seed_from_u64(self.seed));
+        let client = Client::open_in(disk.clone(), None, env).unwrap();
+        let (user, clock, seed) = (self.user.clone(), self.clock.clone(), self.seed);
+        Self { client, disk, clock, seed, user, events: self.events.clone(), taken: self.taken }
     }
 
     /// What has happened since this was last asked.

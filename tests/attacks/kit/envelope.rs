@@ -51,13 +51,22 @@ impl Sealer {
         if let Some(ephemeral) = self.ephemeral {
             let enc = MontgomeryPoint::mul_base_clamped(ephemeral).to_bytes();
             let dh = MontgomeryPoint(key.try_into().unwrap()).mul_clamped(ephemeral).to_bytes();
-            let shared = dhkem_shared(&dh, &enc, key);
-            return hpke(X25519, &shared, &info(&self.header, (&enc, b""), key, id)).seal(carried);
+            return self.stanza_of(carried, (key, id), (&dh, &enc));
         }
         let coins: [u8; 64] = expand_label(&self.seed, "envelope coins", &array![place, id].encode());
         let (ct, shared) = x_wing::EncapsulationKey::try_from(key).unwrap().encapsulate_deterministic(&coins.into());
         let sealed = hpke(X_WING, shared.as_ref(), &info(&self.header, (b"", &ct), key, id)).seal(carried);
         [ct.as_slice(), &sealed].concat()
+    }
+
+    /// A stanza by whoever knows the shared secret of this ephemeral key, by whatever means.
+    pub fn stanza_of(
+        &self,
+        carried: &[u8; 32],
+        (key, id): (&[u8], &[u8]),
+        (dh, enc): (&[u8; 32], &[u8; 32]),
+    ) -> Vec<u8> {
+        hpke(X25519, &dhkem_shared(dh, enc, key), &info(&self.header, (enc, b""), key, id)).seal(carried)
     }
 
     /// Signs a payload, pads it first.
