@@ -15,6 +15,7 @@ mod dumps;
 mod every_byte;
 mod forgery;
 mod hub_changes;
+mod inviter;
 mod malformed;
 mod power;
 mod races;
@@ -23,6 +24,7 @@ mod replay;
 mod rollback;
 mod salamanders;
 mod swapped;
+mod vouching;
 
 // Rows 19 to 34, and rules that no row names.
 mod clocks;

@@ -62,7 +62,7 @@ fn salamander() -> (Sealer, [u8; 32], Vec<u8>, Content) {
         let fields = array![sealer.header.as_slice(), sender.as_slice(), Value::Null, padded.as_slice()];
         let signature = sign(&MALLORY, "sign commit", &fields);
         let content = Content { padded: padded.clone(), sender, ids: None, signature, tail: vec![0; 32] };
-        (text(&content).len() % 16 == 0).then_some(content)
+        text(&content).len().is_multiple_of(16).then_some(content)
     });
     let mut content = content.unwrap();
     let plain = text(&content);
