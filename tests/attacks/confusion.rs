@@ -20,6 +20,7 @@ use rand::rngs::StdRng;
 
 use crate::kit::Value;
 use crate::kit::cbor::array;
+use crate::kit::envelope::{REQUEST, Sealer};
 use crate::kit::leaf::{LeafPlan, refreshed};
 use crate::witness::Pair;
 
@@ -135,6 +136,11 @@ fn group_objects(pair: &mut Pair) -> Objects {
         ("a member's part of a commit", &["EnvelopeFor"], commit.to_bytes()),
         ("a joiner's part of a welcome", &["EnvelopeFor"], part.to_bytes()),
         ("a commit's header", &["Header", "CommitHeader"], header.clone()),
+        (
+            "a request's header that says what a commit's says",
+            &["Header"],
+            Sealer::new(REQUEST, [1; 32], &plan.public()).header,
+        ),
         ("a welcome's header", &["Header"], welcome.header().bytes().to_vec()),
         ("a request's header", &["Header"], request.header().bytes().to_vec()),
         ("a frame", &["Frame"], frame.clone()),

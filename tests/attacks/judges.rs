@@ -180,86 +180,59 @@ fn since(mallory: &mut Insider, time: u64) -> Plan {
     plan
 }
 
-/// Hostile and honest commits, each with whether it is valid: by name.
-type Cases = Vec<(&'static str, bool, Box<dyn Fn(&mut Insider, &mut World) -> Plan>)>;
+/// Replaces the policy by the same one, which is not an admin's to do.
+fn policy(mallory: &mut Insider, _: &mut World) -> Plan {
+    let policy = mallory.state.policy.clone();
+    mallory.plan(vec![array![0, policy]])
+}
 
-fn cases() -> Cases {
-    let now = START.0;
-    let package = |world: &mut World, name: &str, from: u64, to: u64| {
+/// A heal by the leaf that is in the roster.
+fn same_leaf(mallory: &mut Insider, _: &mut World) -> Plan {
+    let mut plan = mallory.plan(vec![]);
+    let leaf = mallory.state.leaf(mallory.own()).unwrap().to_vec();
+    plan.leaf = refreshed(&leaf);
+    plan.next.set_leaf(mallory.own(), leaf);
+    plan
+}
+
+/// A heal by a leaf that was signed for a removal.
+fn leaf_of_a_removal(mallory: &mut Insider, _: &mut World) -> Plan {
+    let mut plan = mallory.plan(vec![]);
+    let mut leaf = LeafPlan::like(plan.next.leaf(mallory.own()).unwrap());
+    let removal = [array![3, "mimi://photos.example/u/maria"]];
+    leaf.source = commit_source(mallory.state.group, mallory.own(), mallory.state.transcript, &removal);
+    let leaf = leaf.sign(&mallory.device.unwrap());
+    plan.leaf = refreshed(&leaf);
+    plan.next.set_leaf(mallory.own(), leaf);
+    plan
+}
+
+/// Adds someone at this time by a package that is good from one time to another.
+fn package(name: &'static str, (from, to): (u64, u64), time: u64) -> Make {
+    Box::new(move |mallory, world| {
         let mut device = world.device(name);
         let leaf = aged(&mut device, from, to);
-        (device.package(), leaf)
-    };
+        adding(mallory, &device.package(), (leaf, time))
+    })
+}
+
+type Make = Box<dyn Fn(&mut Insider, &mut World) -> Plan>;
+
+/// Hostile and honest commits, by name, each with whether it is valid.
+fn cases() -> Vec<(&'static str, bool, Make)> {
+    let now = START.0;
     vec![
         ("a heal", true, Box::new(|mallory, _| mallory.plan(vec![]))),
         ("a heal before the group's time", false, Box::new(move |mallory, _| since(mallory, now - 1))),
         ("a heal of another group", false, Box::new(|mallory, _| Plan { group: [9; 16], ..mallory.plan(vec![]) })),
         ("mailboxes that nobody has", false, Box::new(|mallory, _| Plan { dropped: vec![0], ..mallory.plan(vec![]) })),
-        (
-            "a policy by an admin",
-            false,
-            Box::new(|mallory, _| {
-                let policy = mallory.state.policy.clone();
-                mallory.plan(vec![array![0, policy]])
-            }),
-        ),
-        (
-            "a package that was good at the commit's time",
-            true,
-            Box::new(move |mallory, world| {
-                let (honest, leaf) = package(world, "good", now - DAY, now + 60);
-                adding(mallory, &honest, (leaf, now + 60))
-            }),
-        ),
-        (
-            "a package that had run out by then",
-            false,
-            Box::new(move |mallory, world| {
-                let (honest, leaf) = package(world, "old", now - DAY, now + 60);
-                adding(mallory, &honest, (leaf, now + 61))
-            }),
-        ),
-        (
-            "a package that was not good yet",
-            false,
-            Box::new(move |mallory, world| {
-                let (honest, leaf) = package(world, "young", now + 3 * 60, now + DAY);
-                adding(mallory, &honest, (leaf, now + 2 * 60))
-            }),
-        ),
-        (
-            "a package that lives too long",
-            false,
-            Box::new(move |mallory, world| {
-                let (honest, leaf) = package(world, "long", now, now + 91 * DAY);
-                adding(mallory, &honest, (leaf, now + 2 * 60))
-            }),
-        ),
-        (
-            "an older leaf of the committer's",
-            false,
-            Box::new(|mallory, _| {
-                let mut plan = mallory.plan(vec![]);
-                let leaf = mallory.state.leaf(mallory.own()).unwrap().to_vec();
-                plan.leaf = refreshed(&leaf);
-                plan.next.set_leaf(mallory.own(), leaf);
-                plan
-            }),
-        ),
-        (
-            "a leaf for other proposals",
-            false,
-            Box::new(|mallory, _| {
-                let mut plan = mallory.plan(vec![]);
-                let mut leaf = LeafPlan::like(plan.next.leaf(mallory.own()).unwrap());
-                let other = [array![3, "mimi://photos.example/u/maria"]];
-                leaf.source = commit_source(mallory.state.group, mallory.own(), mallory.state.transcript, &other);
-                let leaf = leaf.sign(&mallory.device.unwrap());
-                plan.leaf = refreshed(&leaf);
-                plan.next.set_leaf(mallory.own(), leaf);
-                plan
-            }),
-        ),
+        ("a policy by an admin", false, Box::new(policy)),
+        ("a package in its last second", true, package("good", (now - DAY, now + 60), now + 60)),
+        ("a package a second too late", false, package("old", (now - DAY, now + 60), now + 61)),
+        ("a package before its time", false, package("young", (now + 180, now + DAY), now + 120)),
+        ("a package that lives too long", false, package("long", (now, now + 91 * DAY), now + 120)),
+        ("the committer's present leaf", false, Box::new(same_leaf)),
+        ("a leaf for other proposals", false, Box::new(leaf_of_a_removal)),
         ("a heal of weeks to come", true, Box::new(move |mallory, _| at(mallory.plan(vec![]), now + 60 * DAY))),
     ]
 }

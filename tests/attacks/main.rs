@@ -42,6 +42,7 @@ mod resealing;
 mod returning;
 mod rules;
 mod stolen_store;
+mod strangers;
 mod verdicts;
 mod weather;
 mod witness;

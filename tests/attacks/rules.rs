@@ -10,7 +10,7 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::kit::cbor::{array, sign};
-use crate::kit::commit::Plan;
+use crate::kit::commit::{Plan, WelcomePlan};
 use crate::kit::envelope::{open_init_stanza, open_stanza};
 use crate::kit::leaf::{Chain, LeafPlan, Names, commit_source, package_source};
 use crate::kit::ratchet::Place;
@@ -332,7 +332,7 @@ fn a_welcome_is_signed_by_the_committers_fresh_key() {
     let before = lasting(&carol);
     // The key of before the commit, another member's, and one of nobody's.
     for signing in [insider.keys.signing, Insider::of(&bob, &group).keys.signing, [66; 32]] {
-        let welcome = crate::kit::commit::WelcomePlan { signing, ..made.welcome() };
+        let welcome = WelcomePlan { signing, ..made.welcome() };
         hub.show_welcome(&mut carol, &made.envelope(), &welcome.seal(&package));
         assert_eq!((carol.client.groups().unwrap(), lasting(&carol)), (vec![], before.clone()));
     }
