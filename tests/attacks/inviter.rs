@@ -1,8 +1,9 @@
 //! Row 17: an inviter who lies to the joiner.
 
-use convivio::client::{Answer, EventKind};
+use convivio::client::{Answer, Change, EventKind};
 use convivio::group::Group;
 use convivio::identity::{KeyPackageSecrets, UnverifiedKeyPackage};
+use convivio::log::EntryBody;
 use convivio::{ErrorKind, InitSecret, SealSecret, Secret, SigningKey};
 
 use crate::kit::cbor::{array, public};
@@ -209,4 +210,47 @@ fn find_out(scene: &mut Scene, honest: &Forged, carol: &mut Device) {
     hub.show_post(carol, &greeting);
     assert!(carol.news().contains(&EventKind::ForkSuspected));
     assert_eq!(carol.heard(), []);
+}
+
+/// A consistent lie with every number at its limit: the joiner can be led anywhere, but nothing there brings it down.
+#[test]
+fn row_17_an_inviter_gives_the_joiner_numbers_at_their_limits() {
+    let extremes: [fn(&mut State); 6] = [
+        |state| state.epoch = u64::MAX - 1,
+        |state| state.epoch = (1 << 32) - 2,
+        |state| state.next_leaf = u32::MAX - 1,
+        |state| *state.policy.item(6) = Value::Int(u64::MAX),
+        |state| *state.policy.item(6) = Value::Int(1),
+        |state| *state.users[0].item(3) = Value::Int(u64::MAX),
+    ];
+    for (n, edit) in extremes.into_iter().enumerate() {
+        let Invitation { mut scene, mut carol, package, mut insider, .. } = invitation();
+        edit(&mut insider.state);
+        let id = scene.id;
+        let lie = insider.adding(&package).seal();
+        scene.hub.show_welcome(&mut carol, &lie.envelope(), &lie.welcome().seal(&package));
+        assert_eq!(carol.client.groups().unwrap(), [id], "{n}");
+        carol.client.answer(&id, Answer::Accept).unwrap();
+        insider.enter(&lie);
+        for round in 0..3 {
+            scene.hub.show(&mut carol, EntryBody::Message(insider.say(b"hello")));
+            assert_eq!(carol.heard().len(), round + 1, "{n}");
+            carol.say(&id, "hello");
+            carol.client.change(&id, Change::Heal).unwrap();
+            carol.client.change(&id, Change::Add(vec![scene.world.device("zoe").package()])).unwrap();
+            carol.client.wake_at().unwrap();
+            for post in scene.hub.collect(&mut carol) {
+                scene.hub.show_post(&mut carol, &post);
+            }
+            carol.restart();
+            let commit = insider.plan(Vec::new()).seal();
+            let own = carol.client.group(&id).unwrap().own_index().0;
+            scene.hub.show(&mut carol, commit.entry(own));
+            if *carol.client.group(&id).unwrap().authenticator() != commit.keys.authenticator {
+                break;
+            }
+            insider.enter(&commit);
+        }
+        carol.client.forget(&id).unwrap();
+    }
 }

@@ -72,13 +72,14 @@ fn race(order: &[usize], kind: Foul) {
     let healed = bob.client.change(&id, Change::Heal).unwrap();
     let body = foul(&mut Insider::of(&mallory, &id), kind);
     let after = Thief::of(&mallory).seen(&id).1;
-    let mut posted = [false; 2];
+    let (mut posted, mut foul_is_in) = ([false; 2], false);
     for actor in order {
         match actor {
             2 => {
                 // Behind, if it comes too late: then there is nothing to judge.
                 let reply = world.hub.post(mallory.user.domain(), &Post { group: id, after, body: body.clone() });
                 assert_ne!(reply, PostReply::Refused);
+                foul_is_in = reply == PostReply::Accepted;
             }
             n => {
                 let device = if *n == 0 { &mut maria } else { &mut bob };
@@ -95,10 +96,14 @@ fn race(order: &[usize], kind: Foul) {
         world.quiet(&mut [&mut maria, &mut bob, &mut mallory]);
         world.clock.advance(MINUTE / 2 + 1);
     }
-    let happened = |device: &mut Device, wanted| {
-        device.news().iter().any(|what| matches!(what, EventKind::Changed { intent, .. } if *intent == Some(wanted)))
-    };
-    assert!(happened(&mut maria, renamed) && happened(&mut bob, healed), "{kind:?} {order:?}");
+    for (device, wanted) in [(&mut maria, renamed), (&mut bob, healed)] {
+        let news = device.news();
+        let happened = |what: &EventKind| matches!(what, EventKind::Changed { intent, .. } if *intent == Some(wanted));
+        assert!(news.iter().any(happened), "{kind:?} {order:?}");
+        // Another history is a suspicion, if it is shown at all; a broken rule is void, and garbage a passing doubt.
+        let suspected = news.contains(&EventKind::ForkSuspected);
+        assert_eq!(suspected, foul_is_in && matches!(kind, Foul::OtherHistory), "{kind:?} {order:?}");
+    }
     assert_eq!(maria.epoch(&id), before + 2, "both, once each: {kind:?} {order:?}");
     assert_eq!(bob.client.group(&id).unwrap().state().info().name(), "Renamed");
     agree(&id, &mut [&mut maria, &mut bob, &mut mallory]);

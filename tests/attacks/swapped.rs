@@ -2,16 +2,18 @@
 //! and seal anew whatever it has opened.
 
 use convivio::client::Change;
+use convivio::group::Rejected;
 use convivio::log::{EntryBody, Post};
+use convivio::{ErrorKind, LeafIndex};
 
 use crate::kit::cbor::hash;
+use crate::kit::commit::Plan;
 use crate::kit::envelope::{COMMIT, Sealer, open_body, open_stanza, pad};
 use crate::kit::hub::{entry, frame_of, parts};
 use crate::kit::ratchet::{Epoch, Place};
 use crate::kit::scene::{ANNA, MALLORY, MARIA, copy_of, void, void_without_doubt};
 use crate::kit::state::State;
 use crate::kit::{Insider, Scene, Value};
-use convivio::LeafIndex;
 
 /// The state with one field changed, each in turn: what the context hash covers.
 fn other_states(state: &State) -> Vec<(&'static str, State)> {
@@ -199,4 +201,32 @@ fn row_02_the_header_of_a_commit_swapped_around_its_signed_content() {
     }
     scene.hub.show(&mut scene.maria, same);
     assert_eq!(scene.maria.epoch(&id), 2);
+}
+
+/// A member's own commit, true in every way but that its clear part says another group, epoch or mailboxes: what the hub
+/// goes by, and what the members make of it, would not be the same.
+#[test]
+fn row_02_a_members_commit_with_a_header_that_is_not_its_own() {
+    let scene = Scene::new();
+    let (mut insider, group) = (scene.insider(), scene.as_thief_of(&scene.maria).group());
+    let mut process = |edit: fn(&mut Plan)| {
+        let mut plan = insider.plan(Vec::new());
+        edit(&mut plan);
+        match group.process(&plan.seal().envelope().split(&[0]).unwrap(), None) {
+            Ok(_) => Ok(()),
+            Err(Rejected::Invalid(error)) => Err(error.kind()),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(process(|_| ()), Ok(()));
+    let edits: [fn(&mut Plan); 7] = [
+        |plan| plan.group[0] ^= 1,
+        |plan| plan.epoch += 1,
+        |plan| plan.epoch -= 1,
+        |plan| plan.dropped = vec![ANNA],
+        |plan| plan.dropped = vec![77],
+        |plan| plan.opened = vec![(4, "photos.example".to_owned())],
+        |plan| (plan.time, plan.next.time) = (plan.time - 1, plan.time - 1),
+    ];
+    assert_eq!(edits.map(process), [Err(ErrorKind::NotAllowed); 7]);
 }

@@ -139,7 +139,7 @@ impl Insider {
         };
         let leaf = leaf.sign(&self.device.unwrap_or([0; 32]));
         let mut next = self.state.clone();
-        next.epoch += 1;
+        next.epoch = next.epoch.saturating_add(1);
         next.set_leaf(own, leaf.clone());
         Plan {
             group: self.state.group,
