@@ -14,7 +14,6 @@ use crate::support::{Device, World, agree};
 
 /// Maria and Bob; Bob's power may go.
 struct Story {
-    world: World,
     maria: Device,
     bob: Device,
     id: GroupId,
@@ -31,7 +30,7 @@ impl Story {
         let mut world = World::new();
         let (mut maria, bob) = (world.device("maria"), world.device_of(1, "bob"));
         let id = world.group(&mut maria, &mut []);
-        Self { world, maria, bob, id, log: Vec::new(), frames: Vec::new(), epochs: Vec::new(), crashes: 0 }
+        Self { maria, bob, id, log: Vec::new(), frames: Vec::new(), epochs: Vec::new(), crashes: 0 }
     }
 
     /// Does it until it is done. If the power goes, Bob starts again and is shown everything he has had.
@@ -163,7 +162,6 @@ fn play(cut: Option<(u64, bool)>) -> (usize, u64) {
     heard = story.bob.heard().into_iter().map(|(_, text)| text).collect();
     assert_eq!(heard, ["from maria, 0", "from maria, 1", "from maria, 2"], "{cut:?}");
     agree(&id, &mut [&mut story.maria, &mut story.bob]);
-    let _ = &story.world;
     let version = story.bob.disk.records()[&vec![0]].clone();
     (story.crashes, u64::from_be_bytes(version.try_into().unwrap()))
 }
