@@ -1,16 +1,19 @@
-//! A rule that no row of the list names: the way back into a group is through those who were in it (section 5.7).
+//! Rules that no row of the list names, about the way back into a group: through those who were in it, by a leaf that is no
+//! older, and not in the commit that removes (sections 5.3 and 5.7).
 
-use convivio::GroupId;
 use convivio::client::{Change, EventKind};
 use convivio::group::RejoinRequest;
 use convivio::log::{EntryBody, LogEntry};
 use convivio::testing::App;
+use convivio::{ErrorKind, GroupId};
 
-use crate::kit::cbor::array;
+use crate::kit::cbor::{array, public, sign};
 use crate::kit::commit::{Forged, WelcomePlan};
+use crate::kit::insider::public_seal;
+use crate::kit::leaf::{Chain, LeafPlan, Names, leaf_hash, package_source};
 use crate::kit::{Hub, Insider, Value};
 use crate::support::*;
-use crate::witness::{Pair, lasting};
+use crate::witness::{Pair, Verdict, judge, lasting};
 
 /// A commit that puts the device of this request in the place of the leaf `old`, and its welcome.
 fn readmission(by: &mut Insider, request: &RejoinRequest, old: u32) -> (Forged, WelcomePlan) {
@@ -81,4 +84,80 @@ fn a_device_comes_back_only_through_a_member_that_it_knows() {
     hub.show_welcome(&mut bob, &forged.envelope(), &welcome.seal(request.package()));
     assert!(matches!(bob.news()[..], [EventKind::Rejoined { .. }]));
     assert_eq!(*bob.client.group(&group).unwrap().authenticator(), forged.keys.authenticator);
+}
+
+/// All keys of Carol's, of an app of her own.
+const CAROL: Chain = Chain { root: [71; 32], app: [72; 32], identity: [73; 32], device: [74; 32] };
+
+/// A leaf of Carol's device, of a certificate with this serial, good from this time on, with keys of this number.
+fn carols(serial: u64, not_before: u64, keys: u8) -> Vec<u8> {
+    let user = "mimi://fake.example/u/carol".to_owned();
+    let validity = (START.0 - DAY, START.0 + DAY);
+    let domain = "fake.example".to_owned();
+    let names = Names { domain, user: user.clone(), certified: user, device: [7; 16], serial, validity };
+    let plan = LeafPlan {
+        suite: 1,
+        signature_key: public(&[keys; 32]).to_vec(),
+        seal_key: public_seal(&[keys + 1; 32]).to_vec(),
+        capabilities: array![array![1], array![]],
+        validity: (not_before, START.0 + DAY),
+        source: package_source(&[keys], false, START.0 + DAY),
+        identity: CAROL.device_identity(&names),
+    };
+    plan.sign(&CAROL.device)
+}
+
+/// A member's view of a group in which Carol has the leaf 2, by her fifth certificate.
+fn with_carol(mut insider: Insider) -> Insider {
+    let state = &mut insider.state;
+    state.users.push(array!["mimi://fake.example/u/carol", public(&CAROL.identity), 1, 0]);
+    state.users.sort_by(|a, b| a.items()[0].text().cmp(b.items()[0].text()));
+    state.set_leaf(2, carols(5, START.0, 80));
+    state.next_leaf = 3;
+    let mut apps = state.policy.items()[0].items().to_vec();
+    apps.push(array!["fake.example", array![public(&CAROL.root)]]);
+    apps.sort_by(|a, b| a.items()[0].text().cmp(b.items()[0].text()));
+    *state.policy.item(0) = Value::List(apps);
+    insider
+}
+
+#[test]
+fn a_leaf_is_replaced_by_one_that_is_no_older() {
+    let pair = Pair::new();
+    let (mut maria, reader) = (with_carol(pair.insider_maria()), with_carol(pair.insider_bob()).group());
+    let mut replaced_by = |leaf: Vec<u8>| {
+        let consent = sign(&CAROL.device, "sign rejoin", &array![maria.state.group, [7; 16], leaf_hash(&leaf)]);
+        let mut plan = maria.plan(vec![array![5, 2, Value::decode(&leaf), consent]]);
+        (plan.opened, plan.dropped) = (vec![(3, "fake.example".to_owned())], vec![2]);
+        plan.next.leaves.retain(|(index, _)| *index != 2);
+        plan.next.set_leaf(3, leaf);
+        plan.next.next_leaf = 4;
+        judge(&reader, &plan.seal().entry(1))
+    };
+    assert_eq!(replaced_by(carols(5, START.0, 90)), Verdict::Valid);
+    assert_eq!(replaced_by(carols(6, START.0, 90)), Verdict::Valid);
+    let refused = Verdict::Void(ErrorKind::NotAllowed);
+    assert_eq!(replaced_by(carols(4, START.0, 90)), refused, "by an earlier certificate");
+    assert_eq!(replaced_by(carols(5, START.0 - 1, 90)), refused, "by a package from before the leaf");
+}
+
+/// A removal bars; that a commit undoes that at once would reset what the group knows of the user.
+#[test]
+fn one_commit_does_not_remove_and_add_the_same_user() {
+    let pair = Pair::new();
+    let (mut maria, reader) = (with_carol(pair.insider_maria()), with_carol(pair.insider_bob()).group());
+    let remove = array![3, "mimi://fake.example/u/carol"];
+    let mut plan = maria.plan(vec![remove.clone()]);
+    plan.dropped = vec![2];
+    plan.next.leaves.retain(|(index, _)| *index != 2);
+    plan.next.users.retain(|user| user.items()[0].text() != "mimi://fake.example/u/carol");
+    plan.next.barred.push(public(&CAROL.identity).into());
+    assert_eq!(judge(&reader, &plan.seal().entry(1)), Verdict::Valid);
+    let leaf = carols(5, START.0, 90);
+    let mut plan = maria.plan(vec![remove, array![6, Value::decode(&leaf)]]);
+    (plan.opened, plan.dropped) = (vec![(3, "fake.example".to_owned())], vec![2]);
+    plan.next.leaves.retain(|(index, _)| *index != 2);
+    plan.next.set_leaf(3, leaf);
+    plan.next.next_leaf = 4;
+    assert_eq!(judge(&reader, &plan.seal().entry(1)), Verdict::Void(ErrorKind::NotAllowed));
 }
