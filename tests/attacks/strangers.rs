@@ -91,10 +91,15 @@ const CAROL: Chain = Chain { root: [71; 32], app: [72; 32], identity: [73; 32], 
 
 /// A leaf of Carol's device, of a certificate with this serial, good from this time on, with keys of this number.
 fn carols(serial: u64, not_before: u64, keys: u8) -> Vec<u8> {
-    let user = "mimi://fake.example/u/carol".to_owned();
+    leaf_of((CAROL, "carol", 7), serial, not_before, keys)
+}
+
+/// The same of anyone at that app, and any device.
+fn leaf_of((chain, user, device): (Chain, &str, u8), serial: u64, not_before: u64, keys: u8) -> Vec<u8> {
+    let user = format!("mimi://fake.example/u/{user}");
     let validity = (START.0 - DAY, START.0 + DAY);
     let domain = "fake.example".to_owned();
-    let names = Names { domain, user: user.clone(), certified: user, device: [7; 16], serial, validity };
+    let names = Names { domain, user: user.clone(), certified: user, device: [device; 16], serial, validity };
     let plan = LeafPlan {
         suite: 1,
         signature_key: public(&[keys; 32]).to_vec(),
@@ -102,9 +107,9 @@ fn carols(serial: u64, not_before: u64, keys: u8) -> Vec<u8> {
         capabilities: array![array![1], array![]],
         validity: (not_before, START.0 + DAY),
         source: package_source(&[keys], false, START.0 + DAY),
-        identity: CAROL.device_identity(&names),
+        identity: chain.device_identity(&names),
     };
-    plan.sign(&CAROL.device)
+    plan.sign(&chain.device)
 }
 
 /// A member's view of a group in which Carol has the leaf 2, by her fifth certificate.
@@ -139,6 +144,14 @@ fn a_leaf_is_replaced_by_one_that_is_no_older() {
     let refused = Verdict::Void(ErrorKind::NotAllowed);
     assert_eq!(replaced_by(carols(4, START.0, 90)), refused, "by an earlier certificate");
     assert_eq!(replaced_by(carols(5, START.0 - 1, 90)), refused, "by a package from before the leaf");
+    let other = Chain { identity: [75; 32], ..CAROL };
+    for (whose, what) in [
+        ((other, "carol", 7), "another identity"),
+        ((CAROL, "dave", 7), "another user"),
+        ((CAROL, "carol", 8), "another device"),
+    ] {
+        assert_eq!(replaced_by(leaf_of(whose, 5, START.0, 90)), refused, "{what}");
+    }
 }
 
 /// A removal bars; that a commit undoes that at once would reset what the group knows of the user.
@@ -160,4 +173,27 @@ fn one_commit_does_not_remove_and_add_the_same_user() {
     plan.next.set_leaf(3, leaf);
     plan.next.next_leaf = 4;
     assert_eq!(judge(&reader, &plan.seal().entry(1)), Verdict::Void(ErrorKind::NotAllowed));
+}
+
+/// Carol has two devices. Either may commit that the other leaves, and neither its own leave.
+#[test]
+fn no_device_commits_its_own_leave() {
+    let pair = Pair::new();
+    let with_both = |insider: Insider| {
+        let mut insider = with_carol(insider);
+        insider.state.set_leaf(3, leaf_of((CAROL, "carol", 8), 5, START.0, 90));
+        insider.state.next_leaf = 4;
+        insider
+    };
+    let (mut carol, reader) = (with_both(pair.insider_bob()), with_both(pair.insider_bob()).group());
+    (carol.keys.own, carol.keys.signing, carol.keys.seal, carol.device) = (2, [80; 32], [81; 32], Some(CAROL.device));
+    let mut leaving = |leaf: u64, signing: u8| {
+        let signature = sign(&[signing; 32], "sign leave", &array![carol.state.group, leaf, false]);
+        let mut plan = carol.plan(vec![array![2, leaf, false, signature]]);
+        plan.dropped = vec![leaf as u32];
+        plan.next.leaves.retain(|(index, _)| u64::from(*index) != leaf || leaf == 2);
+        judge(&reader, &plan.seal().entry(1))
+    };
+    assert_eq!(leaving(3, 90), Verdict::Valid);
+    assert_eq!(leaving(2, 80), Verdict::Void(ErrorKind::NotAllowed));
 }
