@@ -105,7 +105,8 @@ impl Ledger {
         };
         let astray = history.after(seq) != epoch;
         let old = self.places.remove(&(group, device));
-        let (told, due) = old.map_or_else(Default::default, |place| (place.told, place.due));
+        let (told, due, misordered) =
+            old.map_or_else(Default::default, |place| (place.told, place.due, place.misordered));
         let place = Place {
             leaf,
             epoch,
@@ -117,7 +118,7 @@ impl Ledger {
             astray,
             lied_to: astray,
             flawed: astray,
-            misordered: false,
+            misordered,
             joined: seq,
             life: self.lives.get(&(group, device)).copied().unwrap_or_default(),
         };
@@ -147,6 +148,8 @@ impl Ledger {
             let fair = place.epoch == history.after(seq)
                 || !history.shared(history.after(seq)).leaves.contains_key(&place.leaf);
             place.astray |= !fair;
+            // Shown something else in the place of a commit, it has no sign of what it missed until the next.
+            place.misordered |= !fair && shown.how != How::NoStanza;
             ensure(fair || place.lied_to, || format!("is not where the log leads at {seq}, though nobody lied to it"))?;
         }
         Ok(())

@@ -54,7 +54,12 @@ impl World {
             return false;
         }
         let alone = !self.ledger.places.iter().any(|((of, who), place)| *of == group && *who != d && place.astray);
-        !matches!(history.entry(seq), Some(Logged::Commit(_))) || alone
+        match history.entry(seq) {
+            Some(Logged::Commit(_)) => alone,
+            // Whose leave is kept from all others waits for good.
+            Some(Logged::Message(no)) => history.frames[no].message.is_some(),
+            _ => true,
+        }
     }
 
     fn lie_about(&mut self, honest: LogEntry, leaf: LeafIndex) -> Outcome<(LogEntry, Shown)> {
