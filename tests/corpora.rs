@@ -1,5 +1,7 @@
 //! Every input that the fuzz targets know, replayed on any compiler.
 
+#![cfg(feature = "redb")]
+
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers may fail the test")]
 
 #[path = "../fuzz/src/lib.rs"]
@@ -51,6 +53,7 @@ replays!(
     group_ops,
     hostile_commit,
     welcome_by_hand,
+    request_by_hand,
     identity_chain,
     one_encoding,
     text,

@@ -19,7 +19,7 @@ use super::proposals::{Proposed, Proposing};
 use super::rules::{Act, CAST};
 use super::scene::{Scene, scene};
 use super::town::{NOW, Shared};
-use super::{Seeds, by_hand, cast, noise};
+use super::{Seeds, by_hand, cast, choice, noise};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -270,5 +270,11 @@ fn doubt(store: &Shared) -> u64 {
 }
 
 pub fn seeds() -> Seeds {
-    noise(&[16, 60, 200])
+    let mut seeds = noise(&[16, 60, 200]);
+    // A heal by Ann, read by Ben, with every twist.
+    seeds.extend((0..13).map(|twist| {
+        let bytes = [&[0, 2, 0, 1][..], &choice(twist, 13), &[1; 8]].concat();
+        (format!("twist_{twist:02}"), bytes)
+    }));
+    seeds
 }

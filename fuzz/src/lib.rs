@@ -34,6 +34,7 @@ pub mod one_encoding;
 mod proposals;
 pub mod ratchet_ops;
 pub mod receive_order;
+pub mod request_by_hand;
 mod rules;
 mod scene;
 pub mod sealed_store;
@@ -70,6 +71,7 @@ pub const TARGETS: &[Target] = targets![
     group_ops,
     hostile_commit,
     welcome_by_hand,
+    request_by_hand,
     identity_chain,
     one_encoding,
     text,
@@ -91,6 +93,12 @@ fn noise(lens: &[usize]) -> Seeds {
         (format!("noise_{len}"), bytes)
     };
     (1..).zip(lens).map(seed).collect()
+}
+
+/// What makes `arbitrary` take this variant of so many.
+fn choice(variant: u64, of: u64) -> [u8; 4] {
+    let first = (variant << 32).div_ceil(of);
+    u32::try_from(first).expect("a variant that there is").to_le_bytes()
 }
 
 /// A seed of this kind: the kind byte, then the parts.

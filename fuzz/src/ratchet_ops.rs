@@ -9,7 +9,7 @@ use convivio::{Epoch, ErrorKind, Generation, GroupId, LeafIndex, Result, Secret,
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::{Seeds, by_hand, noise};
+use super::{Seeds, by_hand, choice, noise};
 
 const PER_SENDER: usize = 2_000;
 const PER_GROUP: usize = 20_000;
@@ -243,5 +243,25 @@ fn expect(model: &mut BTreeMap<usize, Window>, sent: &Sent, result: Result<Recei
 }
 
 pub fn seeds() -> Seeds {
-    noise(&[64, 300, 900])
+    let mut seeds = noise(&[64, 300, 900]);
+    seeds.push(("over_the_bound_of_a_group".to_owned(), full()));
+    seeds
+}
+
+/// Twelve senders whose reader keeps two thousand keys of each, and then their late messages.
+fn full() -> Vec<u8> {
+    let mut seed = vec![11];
+    let op = |seed: &mut Vec<u8>, variant: u64, fields: &[u8]| {
+        seed.push(1);
+        seed.extend(choice(variant, 9));
+        seed.extend(fields);
+    };
+    for by in 0..12 {
+        op(&mut seed, 0, &[by, 1, 0]);
+        op(&mut seed, 1, &[by, 0xcf, 7]);
+        op(&mut seed, 0, &[by, 1, 0]);
+        op(&mut seed, 2, &[2 * by + 1]);
+    }
+    (0..12).for_each(|by| op(&mut seed, 2, &[2 * by]));
+    seed
 }
