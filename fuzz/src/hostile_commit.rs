@@ -276,5 +276,20 @@ pub fn seeds() -> Seeds {
         let bytes = [&[0, 2, 0, 1][..], &choice(twist, 13), &[1; 8]].concat();
         (format!("twist_{twist:02}"), bytes)
     }));
+    // By Ann or, third of the members, Ben: proposals by number and fields, as `Proposed` has them.
+    let of = |name: &str, by: u8, proposals: &[(u64, &[u8])]| {
+        let each = proposals.iter().flat_map(|(kind, fields)| [&[1][..], &choice(*kind, 8), fields].concat());
+        (name.to_owned(), [by, 3].into_iter().chain(each).chain([0, 0]).collect())
+    };
+    seeds.extend([
+        of("own_device_leaves", 0, &[(2, &[0, 0, 1])]),
+        of("one_of_two_devices_leaves", 2, &[(2, &[1, 0, 1])]),
+        of("removed_and_added", 0, &[(3, &[4]), (6, &[7, 0])]),
+        of("role_of_someone_higher", 2, &[(7, &[0, 0])]),
+        of("barred_and_added", 0, &[(6, &[8, 0])]),
+        of("revoked_and_added", 2, &[(6, &[3, 0])]),
+        of("another_identity", 0, &[(6, &[9, 0])]),
+        of("replaced", 0, &[(5, &[4, 1])]),
+    ]);
     seeds
 }

@@ -14,7 +14,7 @@ use super::by_hand::{expand_label, hash, hmac};
 use super::cbor::{Edit, Item, bytes, edit, number, parse};
 use super::town::{Shared, town};
 use super::welcome::{honest_payload, rewrapped};
-use super::{Seeds, noise};
+use super::{Seeds, choice, noise};
 
 #[derive(Arbitrary, Debug)]
 struct Input {
@@ -149,5 +149,29 @@ fn honest() -> &'static Item {
 pub fn seeds() -> Seeds {
     let mut seeds = noise(&[20, 60, 150]);
     seeds.push(("honest".to_owned(), Vec::new()));
+    // Edits of one part of the state, each at a node, by a number of `How`'s and its field, and all confirmed.
+    let state = honest().array()[STATE].array();
+    let of = |name: &str, part: usize, edits: &[(usize, u64, &[u8])]| {
+        let each = edits.iter().flat_map(|(at, how, field)| {
+            [&[1][..], &u16::try_from(*at).unwrap().to_le_bytes(), &choice(*how, 14), field].concat()
+        });
+        (name.to_owned(), [0, part as u8].into_iter().chain(each).chain([0, 1, 0, 0]).collect())
+    };
+    let (users, leaves) = (&state[4], &state[6]);
+    let last_leaf = leaves.nodes() + 1;
+    let (uint, drop, repeat) = (0, 7, 8);
+    // Maria, the owner, is the last of the users.
+    let role = users.nodes() - 2;
+    seeds.extend([
+        of("no_owner", 4, &[(role, uint, &[0; 8])]),
+        of("leaf_without_a_user", 4, &[(0, drop, &[])]),
+        of("user_without_a_leaf", 6, &[(0, drop, &[])]),
+        of("user_twice", 4, &[(0, repeat, &[])]),
+        of("leaf_twice", 6, &[(0, repeat, &[])]),
+        of("leaf_at_two_places", 6, &[(0, repeat, &[]), (last_leaf, uint, &[9; 8])]),
+        of("next_leaf_too_low", 7, &[(0, uint, &[0; 8])]),
+        of("another_name", 9, &[(1, 4, b"A\x01B\x00")]),
+        of("another_time", 10, &[(0, 1, &[5])]),
+    ]);
     seeds
 }
