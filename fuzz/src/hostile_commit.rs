@@ -49,6 +49,8 @@ enum Twist {
     Signature,
     /// Anything else, of which it is only known that all say the same.
     Payload(Vec<Edit>),
+    /// A day and a second after its time, when requests to be readmitted are over.
+    Late,
 }
 
 /// What a reader says.
@@ -168,6 +170,11 @@ fn twisted(
             expected = None;
         }
         Some(Twist::Time(back)) => clear.array_mut()[2] = number(state.time().0 - 1 - u64::from(back % 1_000)),
+        Some(Twist::Late) => {
+            clear.array_mut()[2] = number(NOW.0 + 24 * 60 * 60 + 1);
+            let replaces = items.iter().any(|item| item.array()[0] == number(5_u8));
+            expected = Some(if replaces { Verdict::Invalid } else { Verdict::Unopened });
+        }
         Some(Twist::Epoch(by)) => clear.array_mut()[1] = number(state.epoch().0 ^ by.max(&1)),
         Some(Twist::Mailboxes) => clear.array_mut()[5] = Item::Array(vec![number(77_u8)]),
         Some(Twist::Order(_)) if items.len() < 2 => items.extend([items.clone(), items.clone()].concat()),
@@ -272,8 +279,8 @@ fn doubt(store: &Shared) -> u64 {
 pub fn seeds() -> Seeds {
     let mut seeds = noise(&[16, 60, 200]);
     // A heal by Ann, read by Ben, with every twist.
-    seeds.extend((0..13).map(|twist| {
-        let bytes = [&[0, 2, 0, 1][..], &choice(twist, 13), &[1; 8]].concat();
+    seeds.extend((0..14).map(|twist| {
+        let bytes = [&[0, 2, 0, 1][..], &choice(twist, 14), &[1; 8]].concat();
         (format!("twist_{twist:02}"), bytes)
     }));
     // By Ann or, third of the members, Ben: proposals by number and fields, as `Proposed` has them.
@@ -290,6 +297,9 @@ pub fn seeds() -> Seeds {
         of("revoked_and_added", 2, &[(6, &[3, 0])]),
         of("another_identity", 0, &[(6, &[9, 0])]),
         of("replaced", 0, &[(5, &[4, 1])]),
+        of("added_by_a_leaf_of_a_commit", 0, &[(6, &[8, 4])]),
     ]);
+    let late = [&[0, 3, 1][..], &choice(5, 8), &[4, 1, 0, 1], &choice(13, 14)].concat();
+    seeds.push(("replaced_too_late".to_owned(), late));
     seeds
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use arbitrary::Arbitrary;
 use convivio::group::{LeaveScope, Proposal};
 use convivio::identity::{
-    Capabilities, KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage, UnverifiedLeaf,
+    Capabilities, KeyPackage, KeyPackageSecrets, LeafBody, PackageOptions, Source, UnverifiedKeyPackage,
+    UnverifiedLeaf, sign_leaf,
 };
 use convivio::{InitKey, LeafHash, Signature, Timestamp, Validity};
 use rand::SeedableRng;
@@ -78,7 +79,7 @@ impl<'a> Proposing<'a> {
                 self.push(place, Act::RemoveDevice(device(who)), Proposal::RemoveDevice(leaf), item);
             }
             Proposed::Replace(who, genuine) => self.replace(device(who), *genuine),
-            Proposed::Add(who, how) => self.add_device(device(who), how % 4),
+            Proposed::Add(who, how) => self.add_device(device(who), how % 5),
             Proposed::Role(who, role) => {
                 let (who, role, uri) = (person(who), role % 4, cast::user(person(who)));
                 let item = vec![number(7_u8), text(uri.as_str()), number(role)];
@@ -123,11 +124,29 @@ impl<'a> Proposing<'a> {
         self.push((5, leaf.0.to_be_bytes().to_vec()), Act::Replace { device, genuine }, proposal, item);
     }
 
-    /// By a package that is sound, twice as often as one that is out of date or was changed after it was signed.
+    /// By a package that is sound, twice as often as one that is out of date or was changed after it was signed, or by a
+    /// leaf that was made for a commit.
     fn add_device(&mut self, device: usize, how: u8) {
         let (package, secrets) = self.package(device, how != 2);
         let mut encoded = UnverifiedKeyPackage::try_from(&package).unwrap().leaf().to_bytes();
         let leaf = parse(&encoded).unwrap();
+        if how == 4 {
+            let source = Source::Commit {
+                group: self.scene.id,
+                leaf: self.scene.leaf(device),
+                parent: [0; 32],
+                proposals: [0; 32],
+            };
+            let body = LeafBody {
+                signature_key: package.leaf().signature_key().clone(),
+                seal_key: package.leaf().seal_key().clone(),
+                capabilities: Capabilities::default(),
+                validity: package.leaf().validity(),
+                source,
+            };
+            let leaf = sign_leaf(&cast::identity(device), &cast::device_key(device), body).unwrap();
+            encoded = leaf.encoded().to_vec();
+        }
         if how == 3 {
             let mut leaf = leaf;
             let mut signature = leaf.array()[1].content();
@@ -143,7 +162,7 @@ impl<'a> Proposing<'a> {
     }
 
     fn package(&self, device: usize, in_time: bool) -> (KeyPackage, KeyPackageSecrets) {
-        let mut validity = Validity { not_before: NOW, not_after: NOW.after(1_000) };
+        let mut validity = Validity { not_before: NOW, not_after: NOW.after(2 * 24 * 60 * 60) };
         if !in_time {
             validity = Validity { not_before: Timestamp(NOW.0 - 500), not_after: Timestamp(NOW.0 - 1) };
         }
