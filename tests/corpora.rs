@@ -1,7 +1,6 @@
 //! Every input that the fuzz targets know, replayed on any compiler.
 
 #![cfg(feature = "redb")]
-
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers may fail the test")]
 
 #[path = "../fuzz/src/lib.rs"]
