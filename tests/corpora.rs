@@ -1,5 +1,6 @@
 //! Every input that the fuzz targets know, replayed on any compiler.
 
+#![cfg(feature = "redb")]
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test's helpers may fail the test")]
 
 #[path = "../fuzz/src/lib.rs"]
@@ -26,7 +27,7 @@ fn replay(name: &str) {
 }
 
 macro_rules! replays {
-    ($($name:ident),+) => {
+    ($($name:ident),+ $(,)?) => {
         $(#[test]
         fn $name() {
             replay(stringify!($name));
@@ -41,7 +42,28 @@ macro_rules! replays {
     };
 }
 
-replays!(envelope_open, message_receive, commit_receive, welcome, control_plane, store_record);
+replays!(
+    envelope_open,
+    message_receive,
+    commit_receive,
+    welcome,
+    control_plane,
+    store_record,
+    group_ops,
+    hostile_commit,
+    welcome_by_hand,
+    request_by_hand,
+    identity_chain,
+    one_encoding,
+    text,
+    envelope_by_hand,
+    frame_by_hand,
+    ratchet_ops,
+    receive_order,
+    hub_posts,
+    store_ops,
+    sealed_store,
+);
 
 /// Otherwise the seeds no longer reach what they were made for: write them anew, as `fuzz/README.md` says.
 #[test]

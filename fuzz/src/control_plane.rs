@@ -2,7 +2,7 @@
 
 use convivio::client::Event;
 use convivio::envelope::{Envelope, EnvelopeFor, EnvelopeId, Header, ReplayGuard};
-use convivio::group::{CommitHeader, Effect, GroupInfo, Policy};
+use convivio::group::{CommitHeader, Effect, GroupInfo, Policy, RejoinRequest};
 use convivio::identity::{
     AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, TrustedApps, UnverifiedDeviceIdentity,
     UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
@@ -16,12 +16,17 @@ use super::Seeds;
 use super::town::{tag, town};
 
 macro_rules! round_trips {
-    ($bytes:expr, $($name:ident),+) => {
+    ($bytes:expr, $($name:ident),+) => {{
+        let mut taken = 0;
         $(match $name::from_bytes($bytes) {
-            Ok(value) => assert!(value.to_bytes() == $bytes, concat!(stringify!($name), " has two encodings")),
+            Ok(value) => {
+                assert!(value.to_bytes() == $bytes, concat!(stringify!($name), " has two encodings"));
+                taken += 1;
+            }
             Err(error) => expected(error.kind()),
         })+
-    };
+        taken
+    }};
 }
 
 fn expected(kind: ErrorKind) {
@@ -39,7 +44,12 @@ fn expected(kind: ErrorKind) {
 }
 
 pub fn run(data: &[u8]) {
-    round_trips!(
+    decode(data);
+}
+
+/// Every decoder of a structure gets this; how many take it.
+pub fn decode(data: &[u8]) -> usize {
+    let taken = round_trips!(
         data,
         AppKeyCertificate,
         Capabilities,
@@ -53,6 +63,7 @@ pub fn run(data: &[u8]) {
         LogEntry,
         Policy,
         Post,
+        RejoinRequest,
         ReplayGuard,
         TrustedApps,
         UnverifiedDeviceIdentity,
@@ -81,6 +92,7 @@ pub fn run(data: &[u8]) {
         let _ = text.parse::<AppDomain>().map(|domain| assert_eq!(domain.as_str(), text));
         let _ = text.parse::<UserUri>().map(|user| assert_eq!(user.as_str(), text));
     }
+    taken
 }
 
 pub fn seeds() -> Seeds {

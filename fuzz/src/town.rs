@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use convivio::client::{Answer, Change, Client, DeviceKeys, Environment};
 use convivio::group::GroupInfo;
 use convivio::identity::{IdentityKey, UnverifiedKeyPackage};
-use convivio::log::{LogEntry, Post};
+use convivio::log::{EntryBody, LogEntry, Post, PostBody};
 use convivio::ratchet::{EpochContext, SendingChain};
 use convivio::store::{ChangeSet, MemoryStore, RecordKey, Store, StoreError};
 use convivio::testing::{App, LocalHub};
@@ -176,6 +176,8 @@ pub struct Town {
     pub fresh: LogEntry,
     /// Posts of all kinds.
     pub posts: Vec<Post>,
+    /// Bob's own messages of that day, as they come back.
+    pub echoes: Vec<EntryBody>,
     pub app: App,
 }
 
@@ -184,9 +186,18 @@ pub fn town() -> &'static Town {
     TOWN.get_or_init(build)
 }
 
-fn device(app: &App, name: &str, seed: u64) -> (Client, Shared) {
+/// A device of one more user of the town.
+pub fn device_keys(name: &str, seed: u64) -> DeviceKeys {
+    keys(&town().app, name, seed)
+}
+
+fn keys(app: &App, name: &str, seed: u64) -> DeviceKeys {
     let mut dice = StdRng::seed_from_u64(seed);
-    let keys: DeviceKeys = app.enrol_device(name, &IdentityKey::generate(&mut dice), 0, &mut dice).unwrap();
+    app.enrol_device(name, &IdentityKey::generate(&mut dice), 0, &mut dice).unwrap()
+}
+
+fn device(app: &App, name: &str, seed: u64) -> (Client, Shared) {
+    let keys = keys(app, name, seed);
     let store = Shared::default();
     (Client::create_in(store.clone(), keys, Fixed::new(seed + 100)).unwrap(), store)
 }
@@ -253,7 +264,12 @@ fn build() -> Town {
     bob.last_resort_package().unwrap();
     bob.send(&group, b"under way").unwrap();
     bob.change(&group, Change::Heal).unwrap();
-    posts.extend(bob.outbox(9).unwrap());
+    let own = bob.outbox(9).unwrap();
+    posts.extend(own.clone());
+    let echoes = own.into_iter().filter_map(|post| match post.body {
+        PostBody::Message(frame) => Some(EntryBody::Message(frame)),
+        _ => None,
+    });
     bob.send(&group, b"queued").unwrap();
     Town {
         group,
@@ -268,6 +284,7 @@ fn build() -> Town {
         busy: bob_store.snapshot(),
         fresh: entries[1].clone(),
         posts,
+        echoes: echoes.collect(),
         commit,
         welcome,
         app,

@@ -45,15 +45,19 @@ pub fn run(data: &[u8]) {
 
 /// A welcome by Maria's new leaf to Carol's package, with any public part and payload under a valid seal.
 fn invite(data: &[u8], signing: &SigningKey) -> bool {
-    let town = town();
     let (public, payload) = chunk(data);
+    rewrapped(public, payload, signing).is_some_and(|entry| receive(&entry))
+}
+
+/// The entry that hands over such a welcome with the honest commit.
+pub fn rewrapped(public: &[u8], payload: &[u8], signing: &SigningKey) -> Option<LogEntry> {
     let dice = &mut StdRng::seed_from_u64(4);
-    let Ok(draft) = Draft::new(EnvelopeType::Welcome, Suite::One, public.to_vec(), dice) else { return false };
-    let sender = vec![u8::try_from(town.maria_after.leaf.0).unwrap()];
-    let Ok(signed) = draft.sign(sender, None, payload, signing) else { return false };
+    let draft = Draft::new(EnvelopeType::Welcome, Suite::One, public.to_vec(), dice).ok()?;
+    let sender = vec![u8::try_from(town().maria_after.leaf.0).unwrap()];
+    let signed = draft.sign(sender, None, payload, signing).ok()?;
     let (id, key) = carol();
     let sealed = signed.seal(&[Recipient::XWing { id: id.as_bytes().to_vec(), key }], &[]).unwrap();
-    receive(&entry(sealed.split(id.as_bytes()).unwrap()))
+    Some(entry(sealed.split(id.as_bytes()).unwrap()))
 }
 
 /// Carol's package.
@@ -101,7 +105,7 @@ pub fn seeds() -> Seeds {
     let town = town();
     let EntryBody::Welcome { welcome, .. } = &town.welcome.body else { panic!("not a welcome") };
     let public = welcome.header().public().to_vec();
-    let payload = honest_payload(welcome);
+    let payload = honest_payload();
     let mut seeds = vec![
         seed("raw_honest", RAW, &[&town.welcome.to_bytes()]),
         seed("raw_commit", RAW, &[&town.commit.to_bytes()]),
@@ -120,7 +124,8 @@ pub fn seeds() -> Seeds {
 
 /// What Maria's welcome says, as Carol opens it with the key from her store: the last 32 bytes before the list of used
 /// welcomes, which is empty.
-fn honest_payload(welcome: &EnvelopeFor) -> Vec<u8> {
+pub fn honest_payload() -> Vec<u8> {
+    let EntryBody::Welcome { welcome, .. } = &town().welcome.body else { panic!("not a welcome") };
     let (id, _) = carol();
     let (_, record) =
         town().carol.iter().find(|(key, _)| key.as_bytes()[0] == 5 && key.as_bytes()[1..] == *id.as_bytes()).unwrap();
