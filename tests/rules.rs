@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use convivio::group::{Actor, Group, GroupInfo, LeaveScope, NewCommit, Occasion, Proposal};
+use convivio::group::{Actor, Group, GroupInfo, LeaveScope, NewCommit, Occasion, Proposal, Role};
 use convivio::identity::{
     Capabilities, DeviceIdentity, IdentityKey, KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage,
 };
@@ -136,6 +136,19 @@ fn a_leave_is_committed_by_another_user_or_by_another_device_for_that_device() {
     assert_eq!(leave(ADAS_TABLET, LeaveScope::User), Err(ErrorKind::NotAllowed));
     assert_eq!(leave(0, LeaveScope::User), Err(ErrorKind::NotAllowed));
     assert_eq!(leave(0, LeaveScope::Device), Err(ErrorKind::NotAllowed));
+}
+
+#[test]
+fn nobody_commits_the_leave_of_their_own_user_even_if_another_owner_stays() {
+    let town = Town::new();
+    let bob = town.devices[BOB].identity.user().clone();
+    let made = town.commit(Proposal::Role { user: bob, role: Role::Owner }, None).unwrap();
+    let part = |leaf: usize| made.envelope.split(&[u8::try_from(town.groups[leaf].own_index().0).unwrap()]).unwrap();
+    let tablet = town.groups[ADAS_TABLET].process(&part(ADAS_TABLET), None).unwrap().group;
+    let next = town.groups[0].process(&part(0), Some(&made.fresh)).unwrap().group;
+    let leave = |scope| commit(&next, &town.devices[0], vec![tablet.sign_leave(scope)], &[]).map(|_| ());
+    assert_eq!(leave(LeaveScope::User).map_err(|error| error.kind()), Err(ErrorKind::NotAllowed));
+    assert!(leave(LeaveScope::Device).is_ok());
 }
 
 #[test]

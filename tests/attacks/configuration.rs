@@ -27,7 +27,7 @@ pub fn sources() -> Vec<PathBuf> {
 }
 
 /// A condition of the build: where it may stand, as file, line and start of the next line. No file: anywhere.
-const CONDITIONS: [(&str, &str, &str); 9] = [
+const CONDITIONS: [(&str, &str, &str); 12] = [
     // Tests beside the code.
     ("", "#[cfg(test)]", "mod "),
     ("envelope/open.rs", "#[cfg(test)]", "pub(crate) const fn seed(&self)"),
@@ -38,6 +38,9 @@ const CONDITIONS: [(&str, &str, &str); 9] = [
     // The store on disk, which can be left out, and what file systems there are.
     ("store/mod.rs", "#[cfg(feature = \"redb\")]", "mod redb;"),
     ("store/mod.rs", "#[cfg(feature = \"redb\")]", "pub use self::redb::RedbStore;"),
+    ("store/mod.rs", "#[cfg(all(test, feature = \"redb\"))]", "pub(crate) use self::redb::power_cut;"),
+    ("testing/mod.rs", "#[cfg(all(test, feature = \"redb\"))]", "mod power_cut;"),
+    ("store/redb.rs", "#[cfg(test)]", "pub(crate) mod power_cut;"),
     ("store/redb.rs", "#[cfg(unix)]", "std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);"),
     ("store/redb.rs", "if cfg!(not(unix)) {", "return Ok(());"),
 ];

@@ -6,16 +6,17 @@
 use std::sync::{Arc, Mutex};
 
 use convivio::client::{Answer, DeviceKeys, Environment, Event};
+use convivio::envelope::{self, Envelope, EnvelopeType, Opener};
 use convivio::group::GroupInfo;
 use convivio::identity::{IdentityKey, UnverifiedKeyPackage};
 use convivio::log::{Post, PostBody};
 use convivio::store::Store;
 use convivio::testing::{App, LocalHub};
-use convivio::{Change, Client, DeviceId, GroupId, SigningKey, Timestamp, Validity};
+use convivio::{Change, Client, DeviceId, GroupId, SealSecret, Secret, SigningKey, Timestamp, Validity};
 use hmac::{Hmac, KeyInit, Mac};
 use rand::CryptoRng;
 use rand::rand_core::{Infallible, TryCryptoRng, TryRng};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 pub type Key = [u8; 32];
 
@@ -133,6 +134,18 @@ impl Story {
         story.commit(Change::Heal);
         story.talk();
         story
+    }
+
+    /// Maria's commits, in order.
+    fn commits(&self) -> Vec<&Envelope> {
+        let mut commits: Vec<&Envelope> = Vec::new();
+        for post in &self.posts {
+            let PostBody::Commit { commit, .. } = &post.body else { continue };
+            if !commits.contains(&commit) {
+                commits.push(commit);
+            }
+        }
+        commits
     }
 
     fn entered(&mut self) {
@@ -259,6 +272,21 @@ impl Secrets {
     }
 }
 
+/// What the seed of a commit depends on besides a draw (section 4.2), read with the author's fresh keys.
+fn sealed_content(commit: &Envelope, draws: &[Key]) -> Key {
+    let part = commit.split(&[0]).unwrap();
+    let open = |draw: &Key| {
+        let secret = SealSecret::from_secret(Secret::from_bytes(&mut draw.clone()));
+        envelope::open(&part, EnvelopeType::Commit, Opener::X25519(&secret), &[0]).ok()
+    };
+    let seal = draws.iter().find(|draw| open(draw).is_some()).expect("the committer drew its key");
+    let verified = |draw: &Key| open(seal)?.verify(SigningKey::from_seed(draw).verify_key()).ok();
+    let opened = draws.iter().find_map(verified).expect("the committer drew its key");
+    let mut content = minicbor::Encoder::new(Vec::new());
+    content.bytes(opened.payload()).unwrap();
+    Sha256::digest(content.into_writer()).into()
+}
+
 /// Derives the secrets of a story. Which draw was which seed, the authenticators tell: they are public.
 pub fn derive(story: &Story, draws: &Draws) -> Secrets {
     let draws: Vec<Key> = draws.lock().unwrap().iter().filter_map(|draw| draw.as_slice().try_into().ok()).collect();
@@ -279,12 +307,14 @@ pub fn derive(story: &Story, draws: &Draws) -> Secrets {
         held.extend(kept);
         gone.extend(over);
         if let Some(next) = story.epochs.get(n + 1) {
-            let seeds = draws.iter().map(|seed| (seed, commit_secrets(&epoch.init, seed, &next.0)));
+            let content = sealed_content(story.commits()[n], &draws);
+            let seeds = draws.iter().map(|draw| expand(draw, "envelope seed", &content));
+            let all = seeds.map(|seed| (seed, commit_secrets(&epoch.init, &seed, &next.0)));
             let (seed, [commit, next_joiner]) =
-                seeds.into_iter().find(|(_, [_, joiner])| leads_to(joiner, next)).expect("the committer drew it");
+                { all }.find(|(_, [_, joiner])| leads_to(joiner, next)).expect("the committer drew it");
             gone.push((format!("epoch {n}: commit seed"), seed.to_vec()));
             gone.push((format!("epoch {n}: commit secret"), commit.to_vec()));
-            let ephemeral: Key = expand(seed, "envelope ephemeral", b"");
+            let ephemeral: Key = expand(&seed, "envelope ephemeral", b"");
             gone.push((format!("epoch {n}: ephemeral key of the commit"), ephemeral.to_vec()));
             joiner = next_joiner;
         }
