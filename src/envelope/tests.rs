@@ -261,6 +261,26 @@ fn the_body_has_one_encoding() {
     }
 }
 
+/// A buffer that grows leaves a copy of the secret payload behind, which nobody wipes.
+#[test]
+fn what_is_signed_and_what_is_sealed_is_written_into_room_made_once() {
+    let mut forgery = Forgery::new(EnvelopeType::Standalone);
+    for (sender, ids, payload) in [(0, 1, 0), (limits::ENVELOPE_SENDER, 1, 0), (0, limits::ENVELOPE_RECIPIENTS, 70_000)]
+    {
+        let id = |n: usize| [&n.to_be_bytes()[..], &[1; limits::ENVELOPE_RECIPIENT_ID - 8]].concat();
+        forgery.sender = vec![1; sender];
+        forgery.ids = Some((0..ids).map(id).collect());
+        forgery.padded = Zeroizing::new(padding::pad(&vec![2; payload]));
+        let Forgery { sender, ids, padded, tail, .. } = &forgery;
+        let signature = forgery.signature();
+        let body = Body { padded, sender, ids: ids.as_deref(), signature: &signature, tail }.encode();
+        let parts =
+            padded.len() + sender.len() + ids.as_ref().map_or(0, Vec::len) * (limits::ENVELOPE_RECIPIENT_ID + 2);
+        assert_eq!(body.capacity(), parts + 256);
+        assert!(body.len() + aead::TAG <= body.capacity());
+    }
+}
+
 #[test]
 fn padding_has_one_form() {
     for padded in [&b"\x4bthe payload\0"[..], b"\x46abcdef\0\x01\0", b"\x58\x01a", b"", b"\x01"] {
