@@ -309,6 +309,7 @@ fn an_envelope_is_accepted_once_even_across_a_restart() {
     assert!(guard.is_empty());
     guard.accept(&one).unwrap();
     assert_eq!(kind_of(guard.accept(&again)), ErrorKind::Duplicate);
+    assert!(!guard.is_empty());
     // The same words sealed anew are another envelope.
     guard.accept(&two).unwrap();
     let stored = guard.to_bytes();
@@ -335,6 +336,22 @@ fn equal_randomness_seals_different_contents_under_different_seeds() {
         assert_ne!(header(b"Alice", &all, b"hello"), first);
         assert_ne!(header(b"alice", &all[..1], b"hello"), first);
     }
+}
+
+#[test]
+fn what_travels_prints_as_what_it_is_and_how_long() {
+    let people = People::new();
+    let envelope = people.seal(false, b"hello");
+    let part = envelope.split(b"b").unwrap();
+    let (opened, sender) = open_from(&part, people.opener(false, 0), b"b").unwrap();
+    let mut guard = ReplayGuard::new();
+    guard.accept(&opened).unwrap();
+    assert_eq!(format!("{guard:?}"), "ReplayGuard { len: 1 }");
+    assert_eq!(format!("{:?}", envelope.header()), "Header { kind: Standalone, suite: One, bytes: 73, .. }");
+    assert!(format!("{envelope:?}").starts_with("Envelope {"));
+    assert!(format!("{part:?}").ends_with("stanza: 48, body: 147 }"), "{part:?}");
+    assert!(format!("{:?}", envelope.stanzas()).contains("Stanza {"));
+    assert!(format!("{sender:?}").starts_with("Sender { key: "));
 }
 
 #[test]

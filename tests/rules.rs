@@ -200,6 +200,9 @@ fn a_request_to_be_readmitted_holds_for_a_day_and_comes_of_no_older_a_leaf() {
     assert_eq!((verify(NOW, NOW), verify(NOW, day)), (Ok(()), Ok(())));
     assert_eq!(verify(NOW, Timestamp(day.0 + 1)), over);
     assert_eq!(verify(Timestamp(NOW.0 - 1), NOW), over);
+    // Clocks may be an hour apart.
+    assert_eq!(verify(NOW.after(limits::CLOCK_SKEW), NOW), Ok(()));
+    assert_eq!(verify(NOW.after(limits::CLOCK_SKEW + 1), NOW), over);
 
     // A commit is held to the same.
     let (package, _) = bob.package(NOW, 77);
@@ -232,4 +235,6 @@ fn after_a_device_is_taken_out_a_further_one_needs_a_later_certificate() {
 fn what_a_group_says_of_itself_is_what_was_said() {
     let info = GroupInfo::new("Trip", "Rome in May").unwrap();
     assert_eq!((info.name(), info.description()), ("Trip", "Rome in May"));
+    let roles = [Role::Reader, Role::Member, Role::Admin, Role::Owner].map(|role| role.to_string());
+    assert_eq!(roles, ["reader", "member", "admin", "owner"]);
 }
