@@ -204,8 +204,17 @@ fn a_request_to_be_readmitted_holds_for_a_day_and_comes_of_no_older_a_leaf() {
     assert_eq!(verify(NOW.after(limits::CLOCK_SKEW), NOW), Ok(()));
     assert_eq!(verify(NOW.after(limits::CLOCK_SKEW + 1), NOW), over);
 
-    // A commit is held to the same.
+    // It is for this group, and by this user's identity.
     let (package, _) = bob.package(NOW, 77);
+    let policy = App::policy(&[&town.app]).unwrap();
+    let other = Group::create(bob.actor(), policy, GroupInfo::default(), NOW, &mut rng(70)).unwrap().group;
+    let request_there = other.request_to_rejoin(&package, &bob.key).unwrap();
+    assert_eq!(request_there.verify(group.state(), NOW).unwrap_err().kind(), ErrorKind::NotAllowed);
+    let namesake = Device::new(&town.app, "bob", &IdentityKey::generate(&mut rng(9)), (1, 5));
+    let request_of_his = town.groups[BOB].request_to_rejoin(&namesake.package(NOW, 77).0, &namesake.key).unwrap();
+    assert_eq!(request_of_his.verify(group.state(), NOW).unwrap_err().kind(), ErrorKind::NotAllowed);
+
+    // A commit is held to the same.
     let replace = request(NOW).proposal(group.state()).unwrap();
     let commit_at = |time| {
         let init_keys = BTreeMap::from([(package.id(), package.init_key().clone())]);
