@@ -85,6 +85,15 @@ impl Town {
         commit(&self.groups[0], &self.devices[0], vec![proposal], &packages).map_err(|error| error.kind())
     }
 
+    /// Ada's first device commits this, and she and Bob's first enter the next epoch.
+    fn happens(&mut self, proposals: Vec<Proposal>, packages: &[&KeyPackage]) {
+        let made = commit(&self.groups[0], &self.devices[0], proposals, packages).unwrap();
+        let part = |group: &Group| made.envelope.split(&[u8::try_from(group.own_index().0).unwrap()]).unwrap();
+        let [ada, bob] = [(0, Some(&made.fresh)), (BOB, None)]
+            .map(|(of, fresh)| self.groups[of].process(&part(&self.groups[of]), fresh).unwrap().group);
+        (self.groups[0], self.groups[BOB]) = (ada, bob);
+    }
+
     /// Ada's first device replaces this leaf by that package, as the leaf's device asks.
     fn replace(&self, leaf: usize, package: &KeyPackage) -> Result<NewCommit, ErrorKind> {
         let request = self.groups[leaf].request_to_rejoin(package, &self.devices[leaf].key).unwrap();
@@ -238,6 +247,54 @@ fn after_a_device_is_taken_out_a_further_one_needs_a_later_certificate() {
         commit(&group, ada, adds(&[&package]), &[&package]).map(|_| ()).map_err(|error| error.kind())
     };
     assert_eq!((add(6), add(5)), (Ok(()), Err(ErrorKind::NotAllowed)));
+}
+
+#[test]
+fn a_member_brings_in_what_the_policy_says_and_own_devices_always() {
+    let mut town = Town::new();
+    let device =
+        |name, identity: &IdentityKey, seed| Device::new(&town.app, name, identity, (9, 5)).package(NOW, seed).0;
+    let of_ada = device("ada", &town.ada, 80);
+    let of_bob = device("bob", &town.bob, 81);
+    let carol = device("carol", &IdentityKey::generate(&mut rng(20)), 82);
+    let dave = device("dave", &IdentityKey::generate(&mut rng(21)), 83);
+    let bob_adds = |town: &Town, package: &KeyPackage| {
+        let made = commit(&town.groups[BOB], &town.devices[BOB], adds(&[package]), &[package]);
+        made.map(|_| ()).map_err(|error| error.kind())
+    };
+    let refused = Err(ErrorKind::NotAllowed);
+
+    let mut policy = town.groups[0].state().policy().clone();
+    policy.add = Role::Admin;
+    town.happens(vec![Proposal::Policy(policy.clone())], &[]);
+    assert_eq!(
+        (bob_adds(&town, &of_bob), bob_adds(&town, &of_ada), bob_adds(&town, &carol)),
+        (Ok(()), refused, refused)
+    );
+
+    // Members may add now, but nobody whom an admin took out; once let in again by one, Carol is barred no more. Dave is.
+    policy.add = Role::Member;
+    town.happens(vec![Proposal::Policy(policy)], &[]);
+    assert_eq!((bob_adds(&town, &of_ada), bob_adds(&town, &carol)), (Ok(()), Ok(())));
+    town.happens(adds(&[&carol, &dave]), &[&carol, &dave]);
+    let users = [&carol, &dave].map(|package| Proposal::Remove(package.leaf().user().clone()));
+    town.happens(users.to_vec(), &[]);
+    assert_eq!((bob_adds(&town, &carol), bob_adds(&town, &dave)), (refused, refused));
+    town.happens(adds(&[&carol]), &[&carol]);
+    assert_eq!(bob_adds(&town, &dave), refused);
+}
+
+#[test]
+fn two_new_leaves_do_not_have_the_same_two_keys() {
+    let town = Town::new();
+    let devices = [(20, "carol"), (21, "dave")]
+        .map(|(seed, name)| Device::new(&town.app, name, &IdentityKey::generate(&mut rng(seed)), (9, 5)));
+    let add = |seeds: [u64; 2]| {
+        let [(carol, _), (dave, _)] = [0, 1].map(|n| devices[n].package(NOW, seeds[n]));
+        let both = [&carol, &dave];
+        commit(&town.groups[0], &town.devices[0], adds(&both), &both).map(|_| ()).map_err(|error| error.kind())
+    };
+    assert_eq!((add([90, 91]), add([90, 90])), (Ok(()), Err(ErrorKind::NotAllowed)));
 }
 
 #[test]
