@@ -5,7 +5,7 @@ use core::fmt;
 use zeroize::Zeroizing;
 
 use super::header::{EnvelopeType, Header};
-use super::seal::{Body, Signed};
+use super::seal::{Body, Signed, check_payload};
 use super::{EnvelopeFor, EnvelopeId, MAX_PADDED, Opener, check_ids, mkem};
 use crate::crypto::aead;
 use crate::crypto::sign::{Signature, VerifyKey};
@@ -178,9 +178,7 @@ impl Content {
         r.array(5)?;
         let padded = r.bytes(MAX_PADDED)?;
         let payload = padding::unpad(padded)?;
-        if payload.len() > limits::ENVELOPE_PAYLOAD {
-            return Err(Error::limit("an envelope's payload is longer than the protocol allows"));
-        }
+        check_payload(payload)?;
         let sender = r.bytes(limits::ENVELOPE_SENDER)?;
         let recipient_ids = read_ids(kind, &mut r)?;
         let signature = r.item()?;

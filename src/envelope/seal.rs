@@ -91,9 +91,7 @@ impl Draft {
             return Err(Error::limit("an envelope's sender is longer than the protocol allows"));
         }
         let recipient_ids = sorted_ids(self.header.kind(), recipient_ids)?;
-        if payload.len() > limits::ENVELOPE_PAYLOAD {
-            return Err(Error::limit("an envelope's payload is longer than the protocol allows"));
-        }
+        check_payload(payload)?;
         let padded = Zeroizing::new(padding::pad(payload));
         let signed = Signed { header: &self.header, sender: &sender, ids: recipient_ids.as_deref(), padded: &padded };
         let signature = signer.sign(&signed.signature_input())?;
@@ -286,6 +284,14 @@ fn sorted_ids(kind: EnvelopeType, ids: Option<Vec<Vec<u8>>>) -> Result<Option<Ve
     ids.sort();
     check_own_ids(ids.iter().map(Vec::as_slice))?;
     Ok(Some(ids))
+}
+
+/// A payload as long as it may be, of ours or received.
+pub(super) fn check_payload(payload: &[u8]) -> Result<()> {
+    if payload.len() > limits::ENVELOPE_PAYLOAD {
+        return Err(Error::limit("an envelope's payload is longer than the protocol allows"));
+    }
+    Ok(())
 }
 
 /// The check of received ids, blaming the caller instead.

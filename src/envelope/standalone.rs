@@ -7,7 +7,7 @@ use rand::CryptoRng;
 
 use super::header::EnvelopeType;
 use super::open::{OpenedEnvelope, open};
-use super::seal::Draft;
+use super::seal::{Draft, check_payload};
 use super::{Envelope, EnvelopeFor, EnvelopeId, Opener, Recipient};
 use crate::crypto::kdf::hash;
 use crate::crypto::sign::{Signer, VerifyKey};
@@ -31,6 +31,8 @@ pub fn seal_to(
     if recipients.len() > limits::ENVELOPE_RECIPIENTS {
         return Err(Error::limit("an envelope has more recipients than the protocol allows"));
     }
+    // The seed depends on the payload, so its length is checked before anything is drawn.
+    check_payload(payload)?;
     let claim = Sender { key: sender.verify_key().clone(), info: info.to_vec() }.encode();
     let mut ids: Vec<Vec<u8>> = recipients.iter().map(|recipient| recipient.id().to_vec()).collect();
     ids.sort();
