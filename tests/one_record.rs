@@ -1,10 +1,11 @@
-//! A message costs the same few records, however many members the group has.
+//! A message costs the same few records and the same bytes on the way, however many members the group has.
 
 use std::sync::{Arc, Mutex};
 
 use convivio::client::Answer;
 use convivio::group::GroupInfo;
 use convivio::identity::UnverifiedKeyPackage;
+use convivio::log::{EntryBody, LogEntry};
 use convivio::store::{ChangeSet, MemoryStore, RecordKey, Store, StoreError};
 use convivio::testing::{App, LocalHub};
 use convivio::{Change, Client, GroupId};
@@ -42,8 +43,14 @@ impl Counting {
     }
 }
 
-/// What a message costs: to queue, to encrypt, to have back, to receive.
-type Costs = [Written; 4];
+/// What a message costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Costs {
+    /// To queue, to encrypt, to have back, to receive.
+    written: [Written; 4],
+    /// Bytes on the way to and from the hub.
+    frame: usize,
+}
 
 struct Group {
     maria: (Client, Counting),
@@ -86,7 +93,8 @@ impl Group {
         let echoed = self.maria.1.take();
         let entries = self.hub.deliver(bob).unwrap();
         assert_eq!(bob.receive(&entries).unwrap().0.len(), 1);
-        [queued, encrypted, echoed, self.bob.1.take()]
+        let [LogEntry { body: EntryBody::Message(frame), .. }] = &entries[..] else { panic!("{entries:?}") };
+        Costs { written: [queued, encrypted, echoed, self.bob.1.take()], frame: frame.len() }
     }
 }
 
@@ -96,12 +104,12 @@ fn a_message_costs_the_same_in_a_group_of_any_size() {
     // A sender's first message of an epoch also takes its chain out of a page of at most 32.
     let firsts = [two.message(), hundred.message(), many.message()];
     for costs in firsts {
-        assert!(costs[3].bytes < 2048, "{costs:?}");
+        assert!(costs.written[3].bytes < 2048, "{costs:?}");
     }
 
     let [small, medium, large] = [two.message(), hundred.message(), many.message()];
     assert_eq!((small, medium), (medium, large));
-    for cost in large {
+    for cost in large.written {
         assert_eq!(cost.transactions, 1, "{large:?}");
         assert!(cost.records <= 6 && cost.bytes < 1024, "{large:?}");
     }

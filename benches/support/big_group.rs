@@ -9,7 +9,7 @@
     reason = "shared by benches and a test, neither of which uses all of it"
 )]
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use convivio::client::{Answer, Change, Client};
 use convivio::group::GroupInfo;
@@ -19,27 +19,61 @@ use convivio::store::{ChangeSet, MemoryStore, RecordKey, Store, StoreError};
 use convivio::testing::{App, LocalHub};
 use convivio::{DeviceId, GroupId, SigningKey, Suite, Timestamp, Validity};
 
-/// A store that can be copied behind its client's back, so that an operation can be done again from the same state.
+/// A store that can be copied behind its client's back, so that an operation can be done again from the same state. It
+/// counts the bytes that are written to it.
 #[derive(Clone, Default)]
-pub struct Shared(Arc<Mutex<MemoryStore>>);
+pub struct Shared(Arc<Mutex<Disk>>);
+
+#[derive(Default)]
+struct Disk {
+    records: MemoryStore,
+    written: usize,
+}
 
 impl Shared {
     /// A client over a copy of what is stored now, with its groups read.
     pub fn reopened(&self) -> Client {
-        let copy = self.0.lock().unwrap_or_else(PoisonError::into_inner).snapshot();
-        let mut client = Client::open(copy).unwrap();
+        self.copy().open()
+    }
+
+    /// What is stored now, in a store of its own to which nothing was written yet.
+    pub fn copy(&self) -> Self {
+        let records = self.disk().records.snapshot();
+        Self(Arc::new(Mutex::new(Disk { records, written: 0 })))
+    }
+
+    /// A client over this store, with its groups read.
+    pub fn open(&self) -> Client {
+        let mut client = Client::open(self.clone()).unwrap();
         client.subscriptions().unwrap();
         client
+    }
+
+    /// Bytes of names and values written since this was last asked.
+    pub fn take_written(&self) -> usize {
+        std::mem::take(&mut self.disk().written)
+    }
+
+    /// Bytes of all names and values stored.
+    pub fn stored(&self) -> usize {
+        self.disk().records.iter().map(|(key, value)| key.as_bytes().len() + value.len()).sum()
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Store for Shared {
     fn load(&self, key: &RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).load(key)
+        self.disk().records.load(key)
     }
 
     fn apply(&mut self, changes: &ChangeSet) -> Result<(), StoreError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).apply(changes)
+        let mut disk = self.disk();
+        disk.written +=
+            changes.iter().map(|(key, value)| key.as_bytes().len() + value.map_or(0, <[u8]>::len)).sum::<usize>();
+        disk.records.apply(changes)
     }
 }
 
@@ -52,9 +86,15 @@ pub struct Town {
 impl Town {
     /// A town of `size` users who have published a key package each.
     pub fn new(size: usize) -> Self {
-        let app = App::new("town.example").unwrap();
-        let packages = (0..size).map(|i| package(&app, &format!("user{i:05}"))).collect();
-        Self { app, packages }
+        let mut town = Self { app: App::new("town.example").unwrap(), packages: Vec::new() };
+        town.enrol(size);
+        town
+    }
+
+    /// So many users more.
+    pub fn enrol(&mut self, more: usize) {
+        let all = self.packages.len()..self.packages.len() + more;
+        self.packages.extend(all.map(|i| package(&self.app, &format!("user{i:05}"))));
     }
 
     pub fn user(&self, i: usize) -> UserUri {
@@ -121,7 +161,7 @@ impl BigGroup {
         hub.sync(&mut founder.client).unwrap();
         let mut others: Vec<_> = town.packages.iter().take(n - 2).cloned().collect();
         others.push(reader.package());
-        let (alone, outside) = (copy(&founder.store), copy(&reader.store));
+        let (alone, outside) = (founder.store.copy(), reader.store.copy());
         founder.client.change(&id, Change::Add(others.clone())).unwrap();
         let creation = founder.client.outbox(1).unwrap().remove(0);
         hub.sync(&mut founder.client).unwrap();
@@ -148,10 +188,6 @@ impl BigGroup {
     pub fn echo(&self, post: &Post) -> LogEntry {
         LogEntry { group: self.id, seq: self.next, body: commit_for(post, 0) }
     }
-}
-
-fn copy(store: &Shared) -> Shared {
-    Shared(Arc::new(Mutex::new(store.0.lock().unwrap_or_else(PoisonError::into_inner).snapshot())))
 }
 
 /// What a hub hands to one leaf of a commit. Recipients are named by the CBOR of their leaf index.
