@@ -78,14 +78,18 @@ fn versus(rows: &Rows, fits: &dyn Fn(&Row) -> bool) -> Option<String> {
     Some(format!("**{times}** ({} to {} of {})", value(own.value, &own.unit), value(best.value, &best.unit), best.peer))
 }
 
+/// Against each of the two that come with a store, at its durable default, with as many messages at once.
 fn durable(rows: &Rows, work: &str) -> Option<String> {
-    let of = |peer: &'static str| {
-        move |row: &Row| {
-            let over = row.peer == OWN || row.peer.starts_with(peer);
-            row.work == work && over && row.variant.ends_with(", durable, batches of 1")
-        }
+    let of = |peer: &str, batch: &str| {
+        let fits = |row: &Row| {
+            let over = row.peer == OWN || row.peer.starts_with(peer) && row.variant.starts_with("SQLite default, ");
+            row.work == work && over && row.variant.ends_with(&format!(", durable, batches of {batch}"))
+        };
+        versus(rows, &fits)
     };
-    Some(format!("{}; {}", versus(rows, &of("openmls"))?, versus(rows, &of("mls-rs"))?))
+    let single = format!("{}; {}", of("openmls", "1")?, of("mls-rs", "1")?);
+    let batch = of("openmls", "64").zip(of("mls-rs", "64"));
+    Some(batch.map_or_else(|| single.clone(), |(a, b)| format!("{single}; 64 at once: {a}; {b}")))
 }
 
 fn reverse(rows: &Rows) -> Option<String> {
@@ -142,9 +146,10 @@ mod tests {
             ("decrypt", OWN, "one sender", 40_000.0),
             ("persist_send", OWN, "redb, durable, batches of 1", 400.0),
             ("persist_send", OWN, "log, durable, batches of 1", 4_000.0),
-            ("persist_send", "openmls", "SQLite, durable, batches of 1", 650.0),
-            ("persist_send", "openmls", "SQLite, not durable, batches of 1", 6_000.0),
-            ("persist_send", "mls-rs, aws-lc", "SQLite, durable, batches of 1", 500.0),
+            ("persist_send", "openmls", "SQLite default, durable, batches of 1", 650.0),
+            ("persist_send", "openmls", "SQLite WAL NORMAL, not durable, batches of 1", 6_000.0),
+            ("persist_send", "mls-rs, aws-lc", "SQLite default, durable, batches of 1", 500.0),
+            ("persist_send", "mls-rs, aws-lc", "SQLite WAL, durable, batches of 1", 3_000.0),
         ]);
         let text = markdown(&Rows::default(), Some(&rows));
         let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().to_owned();

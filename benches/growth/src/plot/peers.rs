@@ -4,7 +4,7 @@ use std::error::Error;
 
 use super::Plot;
 use super::bars::{Panel, svg};
-use crate::rows::{Row, Rows};
+use crate::rows::{OWN, Row, Rows};
 
 /// How many bytes are said, or how many members there are.
 const SMALL: Option<u64> = Some(256);
@@ -20,7 +20,11 @@ pub(crate) fn plots(rows: &Rows) -> Result<Vec<Plot>, Box<dyn Error>> {
         panel(rows, "Each of 1,000 queued, one sender", |row| is_backlog(row, "one sender")),
         panel(rows, "Each of 1,000 queued, 20 senders", |row| is_backlog(row, "20 senders")),
     ];
-    let at = |row: &Row, work: &str, of: &str| row.work == work && row.n == MEMBERS && row.variant.starts_with(of);
+    // Our commits are flat: there is no tree to be warm.
+    let own_tree = |row: &Row| row.peer == OWN && row.variant.ends_with("warm tree");
+    let at = |row: &Row, work: &str, of: &str| {
+        row.work == work && row.n == MEMBERS && row.variant.starts_with(of) && !own_tree(row)
+    };
     let removal = [
         panel(rows, "Remove: commit", |row| at(row, "remove", "")),
         panel(rows, "Remove: receive", |row| at(row, "receive_commit", "remove")),
@@ -69,7 +73,7 @@ fn panel(rows: &Rows, heading: &str, fits: impl Fn(&Row) -> bool) -> Panel {
 fn name(row: &Row) -> String {
     let said: Vec<&str> = row.variant.split(", ").collect();
     let special = if said.contains(&"one sender's part") {
-        Some("one sender")
+        Some("for each sender")
     } else if row.unit == "per second" {
         said.first().copied()
     } else {
@@ -105,7 +109,7 @@ mod tests {
         );
         assert_eq!(
             bars(|row| row.work == "upload"),
-            owned(&[("convivio", 55_308.0), ("other, one sender", 368_000.0)])
+            owned(&[("convivio", 55_308.0), ("other, for each sender", 368_000.0)])
         );
         assert_eq!(
             bars(|row| row.work == "persist_send" && row.variant.ends_with(", durable, batches of 1")),
