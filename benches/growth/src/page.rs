@@ -27,6 +27,13 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_this_repository_has_a_place_for_each_table() {
+        let page = include_str!("../../../docs/performance.md");
+        let tables = ["targets", "growth"].map(|name| (name, "| a table |".to_owned()));
+        assert_eq!(fill(page, &tables).unwrap().matches("| a table |").count(), 2);
+    }
+
+    #[test]
     fn a_page_without_the_place_is_refused() {
         assert!(fill(PAGE, &[("two", String::new())]).is_err());
         assert!(fill("<!-- one -->\n", &[("one", String::new())]).is_err());

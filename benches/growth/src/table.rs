@@ -63,10 +63,10 @@ const WRITTEN: [Column; 5] = [
 ];
 
 const REPLAY: [Column; 7] = [
+    ("commits", "replay", "commits"),
     ("all in one call", "replay", "one call"),
     ("the first 100", "replay", "first 100"),
     ("the last 100", "replay", "last 100"),
-    ("commits", "replay", "commits"),
     ("bytes down", "download", "replay"),
     ("written", "written", "replay"),
     ("peak heap", "peak", "replay"),
