@@ -1,7 +1,7 @@
 //! The targets, and what was reached, as far as two runs tell.
 
 use crate::rows::{OWN, Row, Rows};
-use crate::units::{bytes, ratio, time, value};
+use crate::units::{bytes, count, ratio, time, value};
 
 const GROWTH: &str = "growth";
 const PEERS: &str = "peers";
@@ -29,7 +29,7 @@ fn messages(growth: &Rows, peers: Option<&Rows>) -> Vec<Target> {
     let best = |fits: &dyn Fn(&Row) -> bool| peers.and_then(|peers| versus(peers, fits));
     let backlogs = [(64, "one sender"), (1_000, "one sender"), (64, "20 senders"), (1_000, "20 senders")]
         .into_iter()
-        .map(|(n, senders)| Some(format!("{n} of {senders}: {}", best(&backlog(n, senders))?)));
+        .map(|(n, senders)| Some(format!("{} of {senders}: {}", count(n), best(&backlog(n, senders))?)));
     vec![
         ("encrypt 256 B: as fast as every peer in pure Rust", best(&pure), PEERS),
         ("encrypt 256 B: at most 1.25× a bare Ed25519 `sign`", against_sign(growth), GROWTH),
