@@ -5,6 +5,7 @@ pub(crate) mod hpke;
 pub(crate) mod kdf;
 pub(crate) mod kem;
 pub(crate) mod sign;
+mod xwing;
 
 #[cfg(test)]
 mod tests;

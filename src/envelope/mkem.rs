@@ -122,23 +122,23 @@ fn wrap_x25519(
         ids.push(id);
         keys.push(key);
     }
-    let context = Context::new(header);
+    let (context, schedule) = (Context::new(header), hpke::Schedule::new(Kem::X25519));
     let shared = hpke::dhkem_encap_all(ephemeral, &keys);
     let stanza = |((id, key), shared): ((&Vec<u8>, &SealKey), &Secret<32>)| {
         let info = context.info(b"", key.as_bytes(), id);
-        Stanza { recipient: id.clone(), bytes: hpke::seal(Kem::X25519, shared, &info, b"", seed.expose()) }
+        Stanza { recipient: id.clone(), bytes: schedule.seal(shared, &info, b"", seed.expose()) }
     };
     Ok(ids.into_iter().zip(keys).zip(&shared).map(stanza).collect())
 }
 
 fn wrap_xwing(header: &Header, seed: &Secret<SEED>, recipients: &[Recipient<'_>]) -> Result<Vec<Stanza>> {
-    let context = Context::new(header);
+    let (context, schedule) = (Context::new(header), hpke::Schedule::new(Kem::XWing));
     let mut stanzas = Vec::with_capacity(recipients.len());
     for (index, recipient) in (0u64..).zip(recipients) {
         let Recipient::XWing { id, key } = recipient else { return Err(other_kind()) };
         let (mut bytes, shared) = key.encapsulate(&coins(seed, index, id));
         let info = context.info(&bytes, &key.to_bytes(), id);
-        bytes.extend_from_slice(&hpke::seal(Kem::XWing, &shared, &info, b"", seed.expose()));
+        bytes.extend_from_slice(&schedule.seal(&shared, &info, b"", seed.expose()));
         stanzas.push(Stanza { recipient: id.clone(), bytes });
     }
     Ok(stanzas)
