@@ -105,13 +105,17 @@ fn combine(ml_kem: &Secret<32>, x25519: &Secret<32>, ciphertext: &[u8; 32], publ
 /// SHAKE256(seed, 96), its first 64 bytes and the others. Both seed and output are shorter than a block, so this is one
 /// permutation, done in place: a hash state that is moved about leaves the seed behind it on the stack.
 fn shake256(seed: &Secret<32>) -> (Secret<64>, Secret<32>) {
-    let mut state = Zeroizing::new([0u64; 25]);
+    const PADDING: [u64; 25] = {
+        let mut state = [0; 25];
+        state[4] = 0x1f;
+        state[16] = 1 << 63;
+        state
+    };
+    let mut state = Zeroizing::new(PADDING);
     let (lanes, _) = seed.expose().as_chunks();
     for (lane, bytes) in state.iter_mut().zip(lanes) {
         *lane = u64::from_le_bytes(*bytes);
     }
-    state[4] ^= 0x1f;
-    state[16] ^= 1 << 63;
     keccak::Keccak::new().with_f1600(|permute| permute(&mut state));
     let mut output = state.iter().flat_map(|lane| lane.to_le_bytes());
     let first = Secret::fill_with(|out| out.iter_mut().zip(&mut output).for_each(|(to, from)| *to = from));
