@@ -3,7 +3,7 @@
 //!
 //! The ephemeral key is an argument: the envelope shares one among its recipients (`docs/protocol.md`, section 4).
 
-use super::kdf::{Expander, hmac};
+use super::kdf::{Expander, Hash, hmac};
 use super::{aead, kem};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -23,8 +23,8 @@ pub(crate) const OVERHEAD: usize = aead::TAG;
 /// DHKEM's ExtractAndExpand(dh, enc ‖ pkR), RFC 9180, section 4.1.
 pub(crate) fn dhkem_shared_secret(dh: &Secret<32>, enc: &[u8; 32], recipient: &[u8; 32]) -> Secret<32> {
     const SUITE: &[u8] = b"KEM\x00\x20";
-    let prk = labelled_extract(SUITE, &[0; 32], b"eae_prk", dh.expose());
-    Secret::fill_with(|out| labelled_expand(SUITE, &prk, b"shared_secret", &[enc, recipient], out))
+    let prk = Expander::new(labelled_extract(SUITE, &[0; 32], b"eae_prk", dh.expose()).expose());
+    Secret::fill_with(|out| labelled_expand(SUITE, &prk, b"shared_secret", [enc, recipient, &[]], out))
 }
 
 /// Encap to many checked keys with one ephemeral key.
@@ -40,13 +40,37 @@ pub(crate) fn dhkem_decap(secret: &kem::SealSecret, enc: &[u8; 32]) -> Result<Se
     Ok(dhkem_shared_secret(&dh, enc, secret.public().as_bytes()))
 }
 
-/// Seals the one text of this context.
-pub(crate) fn seal(kem: Kem, shared: &Secret<32>, info: &[u8], aad: &[u8], text: &[u8]) -> Vec<u8> {
-    let (key, nonce) = key_schedule(kem, shared, info);
-    let mut sealed = Vec::with_capacity(text.len().saturating_add(OVERHEAD));
-    sealed.extend_from_slice(text);
-    aead::seal_in_place(key.expose(), nonce.expose(), aad, &mut sealed, 0);
-    sealed
+/// What the key schedules of one KEM share: KeySchedule(mode_base, shared_secret, info, "", ""), RFC 9180, section 5.1.
+pub(crate) struct Schedule {
+    suite: [u8; 10],
+    psk_id_hash: Hash,
+}
+
+impl Schedule {
+    pub(crate) fn new(kem: Kem) -> Self {
+        let [id0, id1] = (kem as u16).to_be_bytes();
+        let suite = [b'H', b'P', b'K', b'E', id0, id1, 0, 1, 0, 3];
+        Self { psk_id_hash: *labelled_extract(&suite, &[0; 32], b"psk_id_hash", b"").expose(), suite }
+    }
+
+    /// Seals the one text of a context.
+    pub(crate) fn seal(&self, shared: &Secret<32>, info: &[u8], aad: &[u8], text: &[u8]) -> Vec<u8> {
+        let (key, nonce) = self.key_and_nonce(shared, info);
+        let mut sealed = Vec::with_capacity(text.len().saturating_add(OVERHEAD));
+        sealed.extend_from_slice(text);
+        aead::seal_in_place(key.expose(), nonce.expose(), aad, &mut sealed, 0);
+        sealed
+    }
+
+    fn key_and_nonce(&self, shared: &Secret<32>, info: &[u8]) -> (Secret<32>, Secret<12>) {
+        let info_hash = labelled_extract(&self.suite, &[0; 32], b"info_hash", info);
+        let secret = Expander::new(labelled_extract(&self.suite, shared.expose(), b"secret", b"").expose());
+        let context: [&[u8]; 3] = [&[0], &self.psk_id_hash, info_hash.expose()];
+        (
+            Secret::fill_with(|out| labelled_expand(&self.suite, &secret, b"key", context, out)),
+            Secret::fill_with(|out| labelled_expand(&self.suite, &secret, b"base_nonce", context, out)),
+        )
+    }
 }
 
 /// Opens the one text of this context into a secret of known length.
@@ -57,25 +81,11 @@ pub(crate) fn open<const N: usize>(
     aad: &[u8],
     sealed: &[u8],
 ) -> Result<Secret<N>> {
-    let (key, nonce) = key_schedule(kem, shared, info);
+    let (key, nonce) = Schedule::new(kem).key_and_nonce(shared, info);
     let mut text = zeroize::Zeroizing::new(sealed.to_vec());
     aead::open_in_place(key.expose(), nonce.expose(), aad, &mut text, 0)?;
     let text: &[u8; N] = text.as_slice().try_into().map_err(|_| Error::unauthentic())?;
     Ok(Secret::copy_from(text))
-}
-
-/// KeySchedule(mode_base, shared_secret, info, "", ""), RFC 9180, section 5.1: the key and base nonce.
-fn key_schedule(kem: Kem, shared: &Secret<32>, info: &[u8]) -> (Secret<32>, Secret<12>) {
-    let [id0, id1] = (kem as u16).to_be_bytes();
-    let suite = [b'H', b'P', b'K', b'E', id0, id1, 0, 1, 0, 3];
-    let psk_id_hash = labelled_extract(&suite, &[0; 32], b"psk_id_hash", b"");
-    let info_hash = labelled_extract(&suite, &[0; 32], b"info_hash", info);
-    let secret = labelled_extract(&suite, shared.expose(), b"secret", b"");
-    let context: [&[u8]; 3] = [&[0], psk_id_hash.expose(), info_hash.expose()];
-    (
-        Secret::fill_with(|out| labelled_expand(&suite, &secret, b"key", &context, out)),
-        Secret::fill_with(|out| labelled_expand(&suite, &secret, b"base_nonce", &context, out)),
-    )
 }
 
 /// LabeledExtract(salt, label, ikm). HKDF reads an empty salt as 32 zero bytes.
@@ -83,13 +93,10 @@ fn labelled_extract(suite: &[u8], salt: &[u8; 32], label: &[u8], ikm: &[u8]) -> 
     Secret::from_bytes(&mut hmac(salt, &[b"HPKE-v1", suite, label, ikm]))
 }
 
-/// LabeledExpand(prk, label, info, L).
-fn labelled_expand(suite: &[u8], prk: &Secret<32>, label: &[u8], info: &[&[u8]], out: &mut [u8]) {
+/// LabeledExpand(prk, label, info, L), the info in three parts.
+fn labelled_expand(suite: &[u8], prk: &Expander, label: &[u8], [a, b, c]: [&[u8]; 3], out: &mut [u8]) {
     let [.., l0, l1] = out.len().to_be_bytes();
-    let length = [l0, l1];
-    let mut parts: Vec<&[u8]> = vec![&length, b"HPKE-v1", suite, label];
-    parts.extend_from_slice(info);
-    Expander::new(prk.expose()).expand_info(&parts, out);
+    prk.expand_info(&[&[l0, l1], b"HPKE-v1", suite, label, a, b, c], out);
 }
 
 #[cfg(test)]
@@ -135,10 +142,11 @@ mod tests {
     #[test]
     fn rfc_9180_key_schedule_and_ciphertext() {
         let shared = secret(SHARED);
-        let (key, nonce) = key_schedule(Kem::X25519, &shared, INFO);
+        let schedule = Schedule::new(Kem::X25519);
+        let (key, nonce) = schedule.key_and_nonce(&shared, INFO);
         assert_eq!(*key.expose(), hex(KEY));
         assert_eq!(*nonce.expose(), hex(BASE_NONCE));
-        let sealed = seal(Kem::X25519, &shared, INFO, AAD, TEXT);
+        let sealed = schedule.seal(&shared, INFO, AAD, TEXT);
         assert_eq!(sealed, hex::<45>(SEALED));
         let text: Secret<29> = open(Kem::X25519, &shared, INFO, AAD, &sealed).unwrap();
         assert_eq!(text.expose(), TEXT);

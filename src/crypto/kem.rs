@@ -1,14 +1,14 @@
-//! X25519 (RFC 7748) with checked, cached public keys, and X-Wing (draft-connolly-cfrg-xwing-kem).
+//! X25519 (RFC 7748) with checked, cached public keys, and the keys of X-Wing.
 
 use core::fmt;
 
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::montgomery::MontgomeryPoint;
 use rand::CryptoRng;
-use x_wing::{Decapsulator as _, KeyExport as _, TryDecapsulate as _};
-use x25519_dalek::{PublicKey, StaticSecret};
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use super::xwing;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
@@ -27,10 +27,10 @@ impl SealKey {
 
     /// Reads a public key. Fails with `Malformed` if it is not canonical, on the twist, or of low order.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self> {
-        let montgomery = MontgomeryPoint(bytes);
-        montgomery
-            .to_edwards(0)
-            .filter(|point| !point.is_small_order() && point.to_montgomery().0 == bytes)
+        Some(bytes)
+            .filter(is_canonical)
+            .and_then(|bytes| MontgomeryPoint(bytes).to_edwards(0))
+            .filter(|point| !point.is_small_order())
             .map(|point| Self { bytes, point })
             .ok_or(Error::malformed("not a valid X25519 public key"))
     }
@@ -40,6 +40,12 @@ impl SealKey {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.bytes
     }
+}
+
+/// Whether `bytes` is a number below p = 2²⁵⁵ − 19, and so the one encoding of its u-coordinate.
+fn is_canonical(bytes: &[u8; 32]) -> bool {
+    let [first, middle @ .., last] = bytes;
+    *last < 0x7f || (*last == 0x7f && !(*first >= 0xed && middle.iter().all(|&byte| byte == 0xff)))
 }
 
 impl PartialEq for SealKey {
@@ -112,9 +118,15 @@ impl SealSecret {
 
     /// X25519 with bytes from elsewhere; `Unauthentic` if the shared secret is zero.
     pub(crate) fn agree(&self, theirs: &[u8; 32]) -> Result<Secret<32>> {
-        let secret = StaticSecret::from(*self.secret.expose());
-        let shared = secret.diffie_hellman(&PublicKey::from(*theirs));
-        if shared.was_contributory() { Ok(Secret::copy_from(shared.as_bytes())) } else { Err(Error::unauthentic()) }
+        let scalar = Zeroizing::new(*self.secret.expose());
+        // X25519 is defined for every input. Those that are valid keys, as all honest ones are, multiply faster as
+        // Edwards points, and come to the same.
+        let mut shared = match SealKey::from_bytes(*theirs) {
+            Ok(key) => Zeroizing::new(key.point.mul_clamped(*scalar)).to_montgomery(),
+            Err(_) => MontgomeryPoint(*theirs).mul_clamped(*scalar),
+        };
+        let shared = Secret::from_bytes(&mut shared.0);
+        if shared.expose().ct_eq(&[0; 32]).into() { Err(Error::unauthentic()) } else { Ok(shared) }
     }
 
     /// X25519 with many checked keys: one scalar multiplication each, one inversion for all.
@@ -124,6 +136,16 @@ impl SealSecret {
             Zeroizing::new(theirs.iter().map(|key| key.point.mul_clamped(*scalar)).collect());
         let mut shared = EdwardsPoint::to_montgomery_batch(&points);
         shared.iter_mut().map(|point| Secret::from_bytes(&mut point.0)).collect()
+    }
+}
+
+/// The public half of a one-time X25519 key, and what it agrees on with `theirs`: two multiplications, one inversion.
+pub(super) fn agree_once(secret: &[u8; 32], theirs: &SealKey) -> ([u8; 32], Secret<32>) {
+    let points = Zeroizing::new([EdwardsPoint::mul_base_clamped(*secret), theirs.point.mul_clamped(*secret)]);
+    let mut both = EdwardsPoint::to_montgomery_batch(&*points);
+    match both.as_mut_slice() {
+        [public, shared] => (public.0, Secret::from_bytes(&mut shared.0)),
+        _ => unreachable!("two points have two coordinates"),
     }
 }
 
@@ -138,35 +160,32 @@ impl fmt::Debug for SealSecret {
 /// passed the checks of [`SealKey`].
 #[derive(Clone)]
 pub struct InitKey {
-    key: Box<x_wing::EncapsulationKey>,
+    key: Box<xwing::PublicKey>,
 }
 
 /// Bytes of an X-Wing ciphertext.
-pub(crate) const XWING_CIPHERTEXT: usize = x_wing::CIPHERTEXT_SIZE;
+pub(crate) const XWING_CIPHERTEXT: usize = xwing::CIPHERTEXT;
 
 impl InitKey {
     /// Length in bytes.
-    pub const LEN: usize = x_wing::ENCAPSULATION_KEY_SIZE;
+    pub const LEN: usize = xwing::PUBLIC_KEY;
 
     /// Reads a public key. Fails with `Malformed` if either half is invalid.
     pub fn from_bytes(bytes: &[u8; Self::LEN]) -> Result<Self> {
-        const INVALID: Error = Error::malformed("not a valid X-Wing public key");
-        let x25519 = bytes.last_chunk::<32>().ok_or(INVALID)?;
-        SealKey::from_bytes(*x25519).map_err(|_| INVALID)?;
-        let key = x_wing::EncapsulationKey::try_from(bytes.as_slice()).map_err(|_| INVALID)?;
-        Ok(Self { key: Box::new(key) })
+        xwing::PublicKey::from_bytes(bytes)
+            .map(|key| Self { key: Box::new(key) })
+            .ok_or(Error::malformed("not a valid X-Wing public key"))
     }
 
     /// The bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.key.to_bytes().to_vec()
+        self.key.to_bytes()
     }
 
     /// Encapsulates with 64 secret coins: the ciphertext and the shared secret.
     pub(crate) fn encapsulate(&self, coins: &Secret<64>) -> (Vec<u8>, Secret<32>) {
-        let (ciphertext, mut shared) = self.key.encapsulate_deterministic(coins.expose().into());
-        (ciphertext.to_vec(), Secret::from_bytes(shared.as_mut()))
+        self.key.encapsulate(coins)
     }
 }
 
@@ -220,17 +239,12 @@ impl InitSecret {
     /// The public half, derived anew.
     #[must_use]
     pub fn public(&self) -> InitKey {
-        InitKey { key: Box::new(self.expand().encapsulation_key().clone()) }
+        InitKey { key: Box::new(xwing::PrivateKey::expand(&self.0).public()) }
     }
 
     /// Decapsulates; `Unauthentic` if the X25519 part is of low order.
     pub(crate) fn decapsulate(&self, ciphertext: &[u8; XWING_CIPHERTEXT]) -> Result<Secret<32>> {
-        let mut shared = self.expand().try_decapsulate(ciphertext.into()).map_err(|_| Error::unauthentic())?;
-        Ok(Secret::from_bytes(shared.as_mut()))
-    }
-
-    fn expand(&self) -> x_wing::DecapsulationKeyRejectNonContrib {
-        x_wing::DecapsulationKeyRejectNonContrib::from(*self.0.expose())
+        xwing::PrivateKey::expand(&self.0).decapsulate(ciphertext)
     }
 }
 

@@ -4,7 +4,9 @@ pub(crate) mod aead;
 pub(crate) mod hpke;
 pub(crate) mod kdf;
 pub(crate) mod kem;
+pub(crate) mod parallel;
 pub(crate) mod sign;
+mod xwing;
 
 #[cfg(test)]
 mod tests;

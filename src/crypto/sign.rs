@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256, Sha512};
 use zeroize::Zeroizing;
 
 use super::kdf;
+use super::parallel::in_parts;
 use crate::error::{Error, Result};
 use crate::labels::Label;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
@@ -167,8 +168,19 @@ pub(crate) struct Signed<'a> {
     pub(crate) signature: Signature,
 }
 
+/// Signatures that one core verifies before another is asked to help: some 0.4 milliseconds' work.
+const LEAST_PART: usize = 32;
+
 /// Verifies all signatures at once; `Unauthentic` if any of them does not verify, without saying which.
 pub(crate) fn verify_batch(batch: &[Signed<'_>]) -> Result<()> {
+    // Each part is a combination of its own, and all must hold.
+    for verdict in in_parts(batch, LEAST_PART, verify_part) {
+        verdict?;
+    }
+    Ok(())
+}
+
+fn verify_part(batch: &[Signed<'_>]) -> Result<()> {
     let equations: Result<Vec<_>> =
         batch.iter().map(|item| Equation::new(item.key, &item.input.0, &item.signature)).collect();
     match equations?.as_slice() {

@@ -317,6 +317,42 @@ fn x_wing_recipients_share_no_randomness() {
     }
 }
 
+/// However many recipients there are, and however they are divided among cores, each gets its own stanza, in its place.
+#[test]
+fn every_recipient_of_many_gets_its_own_stanza() {
+    let (mut rng, commit, welcome) = (rng(), Forgery::new(EnvelopeType::Commit), Forgery::new(EnvelopeType::Welcome));
+    let id = |i: usize| u32::try_from(i).unwrap().to_be_bytes().to_vec();
+    let seals: Vec<SealSecret> = (0..61).map(|_| SealSecret::generate(&mut rng)).collect();
+    let all: Vec<_> =
+        seals.iter().enumerate().map(|(i, key)| Recipient::X25519 { id: id(i), key: key.public() }).collect();
+    let ephemeral = mkem::ephemeral(&commit.seed);
+    let stanzas = mkem::wrap(&commit.header, Some(&ephemeral), &commit.seed, &all).unwrap();
+    assert_eq!(stanzas.len(), all.len());
+    for (i, stanza) in stanzas.iter().enumerate() {
+        let alone = mkem::wrap(&commit.header, Some(&ephemeral), &commit.seed, &all[i..=i]).unwrap();
+        assert!(stanza.recipient == id(i) && *stanza == alone[0]);
+        assert!(mkem::unwrap(&commit.header, &Opener::X25519(&seals[i]), &id(i), &stanza.bytes).is_ok());
+    }
+
+    let inits: Vec<(InitSecret, InitKey)> = (0..21)
+        .map(|_| InitSecret::generate(&mut rng))
+        .map(|secret| {
+            let public = secret.public();
+            (secret, public)
+        })
+        .collect();
+    let all: Vec<_> = inits.iter().enumerate().map(|(i, (_, key))| Recipient::XWing { id: id(i), key }).collect();
+    let stanzas = mkem::wrap(&welcome.header, None, &welcome.seed, &all).unwrap();
+    assert_eq!(stanzas.len(), all.len());
+    for (i, stanza) in stanzas.iter().enumerate() {
+        let opener = Opener::XWing { secret: &inits[i].0, public: Some(&inits[i].1) };
+        assert_eq!(stanza.recipient, id(i));
+        assert!(mkem::unwrap(&welcome.header, &opener, &id(i), &stanza.bytes).is_ok());
+    }
+    let mixed = [all[0].clone(), Recipient::X25519 { id: id(1), key: seals[1].public() }];
+    assert_eq!(kind_of(mkem::wrap(&welcome.header, None, &welcome.seed, &mixed)), ErrorKind::Misuse);
+}
+
 #[test]
 fn secrets_are_not_printed() {
     let forgery = Forgery::new(EnvelopeType::Commit);

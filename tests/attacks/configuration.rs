@@ -27,7 +27,7 @@ pub fn sources() -> Vec<PathBuf> {
 }
 
 /// A condition of the build: where it may stand, as file, line and start of the next line. No file: anywhere.
-const CONDITIONS: [(&str, &str, &str); 12] = [
+const CONDITIONS: [(&str, &str, &str); 14] = [
     // Tests beside the code.
     ("", "#[cfg(test)]", "mod "),
     ("envelope/open.rs", "#[cfg(test)]", "pub(crate) const fn seed(&self)"),
@@ -35,6 +35,9 @@ const CONDITIONS: [(&str, &str, &str); 12] = [
     // Lints that tests are spared, and the README as a test.
     ("lib.rs", "#![cfg_attr(", "not(test),"),
     ("lib.rs", "#[cfg(doctest)]", "#[doc = include_str!(\"../README.md\")]"),
+    // The same work on one core or on several, in parts that are each checked.
+    ("crypto/parallel.rs", "#[cfg(not(feature = \"parallel\"))]", "pub(crate) fn in_parts<"),
+    ("crypto/parallel.rs", "#[cfg(feature = \"parallel\")]", "pub(crate) fn in_parts<"),
     // The store on disk, which can be left out, and what file systems there are.
     ("store/mod.rs", "#[cfg(feature = \"redb\")]", "mod redb;"),
     ("store/mod.rs", "#[cfg(feature = \"redb\")]", "pub use self::redb::RedbStore;"),
@@ -89,7 +92,7 @@ fn row_28_a_feature_adds_a_store_and_nothing_else() {
     let (_, rest) = manifest.split_once("\n[features]\n").unwrap();
     let (features, _) = rest.split_once("\n[").unwrap();
     let lines: Vec<&str> = features.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
-    assert_eq!(lines, ["default = [\"redb\"]", "redb = [\"dep:redb\"]"]);
+    assert_eq!(lines, ["default = [\"redb\"]", "parallel = [\"dep:rayon\"]", "redb = [\"dep:redb\"]"]);
     assert!(!root().join("build.rs").exists() && !manifest.contains("unexpected_cfgs"));
     // The fuzz targets build the crate that apps build: no feature, no condition of their own. They are not in the package.
     if let Ok(fuzz) = fs::read_to_string(root().join("fuzz/Cargo.toml")) {

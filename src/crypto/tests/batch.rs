@@ -241,3 +241,16 @@ fn a_large_batch_works_as_a_small_one() {
     items[399] = make(Made::WithAnotherS { delta: 1 }, 9, 9);
     assert!(!batch(&items));
 }
+
+/// However a large batch is divided among cores, every signature in it counts.
+#[test]
+fn one_bad_signature_spoils_a_large_batch_wherever_it_is() {
+    let mut items: Vec<Item> = (0..200u8).map(|i| make(Made::Honestly, i % 90, i)).collect();
+    assert!(batch(&items));
+    for at in (0..200).step_by(9).chain([31, 32, 33, 63, 64, 65, 95, 96, 97, 99, 100, 101, 199]) {
+        let good = core::mem::replace(&mut items[at], make(Made::WithAnotherS { delta: 1 }, 1, 1));
+        assert!(!batch(&items), "{at}");
+        items[at] = good;
+    }
+    assert!(batch(&items));
+}

@@ -9,6 +9,7 @@ mod kdf;
 mod kem;
 mod sign;
 mod wycheproof;
+mod xwing;
 
 use crate::secret::Secret;
 
