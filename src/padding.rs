@@ -3,6 +3,8 @@
 //!
 //! Padmé (Nikitin et al., PETS 2019) hides all but O(log log L) bits of a length L at a cost of at most 12 %.
 
+use core::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::wire::Reader;
 
@@ -38,6 +40,12 @@ pub(crate) fn unpad(padded: &[u8]) -> Result<&[u8]> {
         return Err(Error::malformed("padding that no correct sender makes"));
     }
     Ok(content)
+}
+
+/// Where the content of `content_len` bytes is in its padded form.
+pub(crate) const fn content_range(content_len: usize) -> Range<usize> {
+    let head = head_len(content_len);
+    head..head.saturating_add(content_len)
 }
 
 /// Rounds a length up so that at most its leading ⌊log₂ ⌊log₂ L⌋⌋ + 2 bits differ from zero.
@@ -83,7 +91,7 @@ fn push_head(out: &mut Vec<u8>, len: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{pad, padded_len, padme, unpad};
+    use super::{content_range, pad, padded_len, padme, unpad};
     use crate::wire::Writer;
 
     #[test]
@@ -102,6 +110,7 @@ mod tests {
             assert!(padded.starts_with(&w.finish()));
             assert_eq!(padded.len(), padded_len(len));
             assert_eq!(unpad(&padded).unwrap(), content);
+            assert_eq!(padded[content_range(len)], content);
         }
     }
 
