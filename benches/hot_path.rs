@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench reports to people")]
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use convivio::envelope::{Draft, Envelope, EnvelopeType, Opener, Recipient, open};
@@ -9,8 +10,9 @@ use convivio::ratchet::{EpochContext, ReceivingChain, ReceivingChains, SendingCh
 use convivio::{Epoch, GroupId, InitKey, InitSecret, LeafIndex, SealSecret, Secret, SigningKey, Suite};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use ed25519_dalek::Signer as _;
+use rand::SeedableRng;
 use rand::rand_core::UnwrapErr;
-use rand::rngs::SysRng;
+use rand::rngs::{StdRng, SysRng};
 
 const SIZES: [usize; 4] = [32, 256, 1_024, 16 * 1_024];
 const BATCH: usize = 64;
@@ -27,6 +29,7 @@ fn main() {
         .sample_size(20)
         .configure_from_args();
     print_sizes();
+    print_ratio();
     messages(&mut criterion);
     orders(&mut criterion);
     envelopes(&mut criterion);
@@ -60,6 +63,30 @@ fn print_sizes() {
         println!("| {count} | {x25519} | {xwing} |");
     }
     println!();
+}
+
+/// What a message costs over the one signature that it cannot do without. Measured in turn and the best of each taken,
+/// so that it is the same on a busy machine.
+fn print_ratio() {
+    let (epoch, key) = (epoch(), ed25519_dalek::SigningKey::from_bytes(&[1; 32]));
+    let (mut chain, mut out) = (Some(Senders::new(1).chain(0)), Vec::new());
+    let mut rng = StdRng::seed_from_u64(1);
+    let [mut sign, mut encrypt] = [Duration::MAX; 2];
+    for _ in 0..2_000 {
+        let start = Instant::now();
+        for _ in 0..10 {
+            black_box(key.sign(&black_box([7; 47])));
+        }
+        sign = sign.min(start.elapsed() / 10);
+        let start = Instant::now();
+        for _ in 0..10 {
+            out.clear();
+            chain = chain.take().unwrap().encrypt_into(&epoch, &[7; 256], &mut rng, &mut out).ok();
+        }
+        encrypt = encrypt.min(start.elapsed() / 10);
+    }
+    let ratio = encrypt.as_secs_f64() / sign.as_secs_f64();
+    println!("\nto encrypt 256 bytes {encrypt:?}, a signature of ed25519-dalek {sign:?}: {ratio:.2} times");
 }
 
 /// Senders who write in turn, and one who reads them.

@@ -12,6 +12,8 @@ use rand::{CryptoRng, SeedableRng};
 use crate::measured;
 
 const MEMBERS: u64 = 100;
+/// Messages of a batch.
+const SAID: usize = 64;
 const NOW: Timestamp = Timestamp(1_800_000_000);
 
 /// A clock that stands still, and seeded randomness.
@@ -68,6 +70,14 @@ impl Town {
         town
     }
 
+    /// The founder has said [`SAID`] things.
+    fn said(&mut self) {
+        for _ in 0..SAID {
+            self.founder.send(&self.group, &[7; 256]).unwrap();
+        }
+        assert_eq!(self.hub.post_outbox(&mut self.founder).unwrap(), SAID);
+    }
+
     fn removal(&self) -> Change {
         Change::Remove(self.app.user("user50").unwrap())
     }
@@ -100,4 +110,45 @@ pub fn receive_commit() {
     let mut events = Vec::new();
     measured(&mut || events = town.reader.receive(&entries).unwrap().0);
     assert_eq!(events.len(), 1);
+}
+
+/// Queued, encrypted and handed out, in one transaction.
+pub fn say() {
+    let mut town = Town::joined();
+    town.said();
+    town.hub.sync(&mut town.founder).unwrap();
+    let mut posts = Vec::new();
+    measured(&mut || {
+        let staged = town.founder.stage(|draft| {
+            for _ in 0..SAID {
+                draft.send(town.group, &[7; 256])?;
+            }
+            draft.outbox(usize::MAX)
+        });
+        posts = staged.unwrap().apply().unwrap().posts;
+    });
+    assert_eq!(posts.len(), SAID);
+}
+
+/// Back through the log.
+pub fn hear_back() {
+    let mut town = Town::joined();
+    town.said();
+    let entries = town.hub.deliver(&mut town.founder).unwrap();
+    let mut echoes = Vec::new();
+    measured(&mut || echoes = town.founder.receive(&entries).unwrap().1.echoes);
+    assert_eq!(echoes.len(), SAID);
+}
+
+/// Received and acknowledged, in two transactions.
+pub fn read() {
+    let mut town = Town::joined();
+    town.said();
+    let entries = town.hub.deliver(&mut town.reader).unwrap();
+    let mut events = Vec::new();
+    measured(&mut || {
+        events = town.reader.receive(&entries).unwrap().0;
+        town.reader.ack(events[SAID - 1].id).unwrap();
+    });
+    assert_eq!(events.len(), SAID);
 }
