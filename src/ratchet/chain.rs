@@ -1,5 +1,7 @@
 //! One message under its key, both directions (`docs/protocol.md`, section 6).
 
+use core::ops::Range;
+
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -11,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::ids::{Generation, LeafIndex};
 use crate::labels;
 use crate::limits::MESSAGE_CONTENT;
-use crate::padding::{content_range, pad_into, padded_len, unpad};
+use crate::padding::{pad_into, padded_len, unpad_range};
 
 /// A place in a group's chains: whose, and which message of it.
 #[derive(Clone, Copy)]
@@ -88,17 +90,19 @@ pub(super) fn open(message_key: &[u8; 32], claim: &Claim, epoch: &EpochContext, 
         .get(CLEAR..)
         .and_then(|text| text.split_last_chunk())
         .ok_or(Error::malformed("a message is shorter than its signature"))?;
-    let len = unpad(padded)?.len();
-    if len > MESSAGE_CONTENT {
+    let content = unpad_range(padded)?;
+    if content.len() > MESSAGE_CONTENT {
         return Err(Error::limit("a message's content is longer than the protocol allows"));
     }
     let input = signature_input(epoch, claim.at, &claim.salt, &sha256(padded));
     let signature = Signature::from_bytes(*signature);
-
-    let content = content_range(len);
-    text.truncate(CLEAR.saturating_add(content.end));
-    text.drain(..CLEAR.saturating_add(content.start));
+    keep_range(&mut text, CLEAR.saturating_add(content.start)..CLEAR.saturating_add(content.end));
     Ok(Opened { content: text, input, signature })
+}
+
+fn keep_range(bytes: &mut Vec<u8>, range: Range<usize>) {
+    bytes.truncate(range.end);
+    bytes.drain(..range.start);
 }
 
 /// What the sender signs. It is the hash of the content that enters, so a long message is read once.
