@@ -2,17 +2,22 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench reports to people")]
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use convivio::envelope::{Draft, Envelope, EnvelopeType, Opener, Recipient, open};
 use convivio::ratchet::{EpochContext, ReceivingChain, ReceivingChains, SendingChain};
 use convivio::{Epoch, GroupId, InitKey, InitSecret, LeafIndex, SealSecret, Secret, SigningKey, Suite};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
+use ed25519_dalek::Signer as _;
+use rand::SeedableRng;
 use rand::rand_core::UnwrapErr;
-use rand::rngs::SysRng;
+use rand::rngs::{StdRng, SysRng};
 
 const SIZES: [usize; 4] = [32, 256, 1_024, 16 * 1_024];
 const BATCH: usize = 64;
+/// A backlog.
+const MANY: usize = 1_000;
 const RECIPIENTS: [usize; 3] = [1, 100, 1_000];
 /// Bytes of what is sealed.
 const PAYLOAD: [u8; 256] = [7; 256];
@@ -24,7 +29,9 @@ fn main() {
         .sample_size(20)
         .configure_from_args();
     print_sizes();
+    print_ratio();
     messages(&mut criterion);
+    orders(&mut criterion);
     envelopes(&mut criterion);
     criterion.final_summary();
 }
@@ -56,6 +63,30 @@ fn print_sizes() {
         println!("| {count} | {x25519} | {xwing} |");
     }
     println!();
+}
+
+/// What a message costs over the one signature that it cannot do without. Measured in turn and the best of each taken,
+/// so that it is the same on a busy machine.
+fn print_ratio() {
+    let (epoch, key) = (epoch(), ed25519_dalek::SigningKey::from_bytes(&[1; 32]));
+    let (mut chain, mut out) = (Some(Senders::new(1).chain(0)), Vec::new());
+    let mut rng = StdRng::seed_from_u64(1);
+    let [mut sign, mut encrypt] = [Duration::MAX; 2];
+    for _ in 0..2_000 {
+        let start = Instant::now();
+        for _ in 0..10 {
+            black_box(key.sign(&black_box([7; 47])));
+        }
+        sign = sign.min(start.elapsed() / 10);
+        let start = Instant::now();
+        for _ in 0..10 {
+            out.clear();
+            chain = chain.take().unwrap().encrypt_into(&epoch, &[7; 256], &mut rng, &mut out).ok();
+        }
+        encrypt = encrypt.min(start.elapsed() / 10);
+    }
+    let ratio = encrypt.as_secs_f64() / sign.as_secs_f64();
+    println!("\nto encrypt 256 bytes {encrypt:?}, a signature of ed25519-dalek {sign:?}: {ratio:.2} times");
 }
 
 /// Senders who write in turn, and one who reads them.
@@ -96,6 +127,11 @@ impl Senders {
 fn messages(criterion: &mut Criterion) {
     let epoch = epoch();
     let mut group = criterion.benchmark_group("message");
+    // What no message can do without, to compare with.
+    group.bench_function("a signature of ed25519-dalek", |b| {
+        let key = ed25519_dalek::SigningKey::from_bytes(&[1; 32]);
+        b.iter(|| key.sign(&[7; 47]));
+    });
     for size in SIZES {
         let content = vec![7; size];
         group.throughput(Throughput::Elements(1));
@@ -107,20 +143,78 @@ fn messages(criterion: &mut Criterion) {
                 frame
             });
         });
+        group.bench_function(BenchmarkId::new("encrypt into a buffer", size), |b| {
+            let (mut chain, mut out) = (Some(Senders::new(1).chain(0)), Vec::new());
+            b.iter(|| {
+                out.clear();
+                chain = chain.take().unwrap().encrypt_into(&epoch, &content, &mut rng(), &mut out).ok();
+                out.len()
+            });
+        });
         group.bench_function(BenchmarkId::new("decrypt", size), |b| {
             let mut senders = Senders::new(1);
-            b.iter_custom(|iterations| timed(&mut senders, iterations, &epoch, &content, 1));
+            b.iter_custom(|iterations| {
+                let mut spent = Duration::ZERO;
+                for frame in senders.frames(&epoch, &content, iterations.try_into().unwrap()) {
+                    let start = Instant::now();
+                    senders.reader.decrypt(&epoch, &frame).unwrap();
+                    spent += start.elapsed();
+                }
+                spent
+            });
         });
         group.throughput(Throughput::Elements(BATCH as u64));
         group.bench_function(BenchmarkId::new("encrypt 64", size), |b| {
             let mut senders = Senders::new(1);
             b.iter(|| senders.frames(&epoch, &content, BATCH));
         });
-        for count in [1, 8] {
-            let name = if count == 1 { "decrypt 64 of one sender" } else { "decrypt 64 of eight senders" };
+        for (count, name) in [(1, "one sender"), (8, "eight senders"), (20, "twenty senders")] {
+            let name = format!("decrypt 64 of {name}");
             group.bench_function(BenchmarkId::new(name, size), |b| {
                 let mut senders = Senders::new(count);
                 b.iter_custom(|iterations| timed(&mut senders, iterations, &epoch, &content, BATCH));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// A thousand messages of one sender and of twenty, in the order they were sent and the other way round.
+fn orders(criterion: &mut Criterion) {
+    let (epoch, content) = (epoch(), [7; 256]);
+    let mut group = criterion.benchmark_group("a thousand messages");
+    group.sample_size(10).throughput(Throughput::Elements(MANY as u64));
+    for (count, whose) in [(1, "one sender"), (20, "twenty senders")] {
+        for reversed in [false, true] {
+            let order = if reversed { "in reverse" } else { "in order" };
+            let setup = || {
+                let mut senders = Senders::new(count);
+                let mut frames = senders.frames(&epoch, &content, MANY);
+                if reversed {
+                    frames.reverse();
+                }
+                (senders.reader, frames)
+            };
+            group.bench_function(format!("{whose}, one by one, {order}"), |b| {
+                b.iter_batched(
+                    setup,
+                    |(mut reader, frames)| {
+                        frames.iter().for_each(|frame| drop(reader.decrypt(&epoch, frame).unwrap()));
+                        (reader, frames)
+                    },
+                    BatchSize::PerIteration,
+                );
+            });
+            group.bench_function(format!("{whose}, at once, {order}"), |b| {
+                b.iter_batched(
+                    setup,
+                    |(mut reader, frames)| {
+                        let all: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+                        assert!(reader.decrypt_batch(&epoch, &all).iter().all(Result::is_ok));
+                        (reader, frames)
+                    },
+                    BatchSize::PerIteration,
+                );
             });
         }
     }

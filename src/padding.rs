@@ -3,6 +3,8 @@
 //!
 //! Padmé (Nikitin et al., PETS 2019) hides all but O(log log L) bits of a length L at a cost of at most 12 %.
 
+use core::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::wire::Reader;
 
@@ -29,6 +31,11 @@ pub(crate) const fn padded_len(content_len: usize) -> usize {
 /// The content of a padded form. Fails with `Malformed` on whatever [`pad`] would not have made: a length that is not
 /// in its shortest form, a padding byte that is not zero, or too many or too few of them.
 pub(crate) fn unpad(padded: &[u8]) -> Result<&[u8]> {
+    unpad_range(padded).map(|content| padded.get(content).unwrap_or_default())
+}
+
+/// Where the content is in a padded form. Fails as [`unpad`] does.
+pub(crate) fn unpad_range(padded: &[u8]) -> Result<Range<usize>> {
     let mut r = Reader::new(padded);
     let content = r.bytes(padded.len())?;
     let used = r.position();
@@ -37,7 +44,7 @@ pub(crate) fn unpad(padded: &[u8]) -> Result<&[u8]> {
     if !exact || zeros.iter().any(|&byte| byte != 0) {
         return Err(Error::malformed("padding that no correct sender makes"));
     }
-    Ok(content)
+    Ok(used.saturating_sub(content.len())..used)
 }
 
 /// Rounds a length up so that at most its leading ⌊log₂ ⌊log₂ L⌋⌋ + 2 bits differ from zero.

@@ -45,6 +45,11 @@ impl<const N: usize> Secret<N> {
         self.0.as_slice().ct_eq(other.0.as_slice()).into()
     }
 
+    /// The bytes, to be overwritten in place.
+    pub(crate) fn expose_mut(&mut self) -> &mut [u8; N] {
+        &mut self.0
+    }
+
     pub(crate) fn copy_from(bytes: &[u8; N]) -> Self {
         Self::fill_with(|out| out.copy_from_slice(bytes))
     }

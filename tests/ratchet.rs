@@ -95,6 +95,8 @@ fn refused_in(epoch: &EpochContext, chains: &mut ReceivingChains, frame: &[u8]) 
     let before = state(chains);
     let error = chains.decrypt(epoch, frame).unwrap_err();
     assert!(before == state(chains), "a failure must leave the state as it was: {error}");
+    let in_place = chains.decrypt_in_place(epoch, frame.to_vec()).unwrap_err();
+    assert!(before == state(chains) && in_place.kind() == error.kind(), "in place: {in_place}");
     error.kind()
 }
 
@@ -283,6 +285,36 @@ fn what_cannot_be_sent_gives_the_chain_back() {
     assert_eq!(over.encrypt(&epoch(), b"", &mut rng()).unwrap_err().0.kind(), ErrorKind::Limit);
     assert_eq!(reader.decrypt(&epoch(), &last).unwrap().generation, Generation(u32::MAX - 1));
     assert_eq!(refused(&mut reader, &last), ErrorKind::Duplicate);
+}
+
+#[test]
+fn a_buffer_of_the_callers_gets_the_frame_appended_or_stays_as_it_was() {
+    let mut out = b"before".to_vec();
+    let next = sender(1).encrypt_into(&epoch(), b"hello", &mut rng(), &mut out).unwrap();
+    let (frame, same) = send(sender(1), b"hello");
+    assert_eq!(out, [&b"before"[..], &frame].concat());
+    assert_eq!((next.generation(), next.chain_key().expose()), (same.generation(), same.chain_key().expose()));
+
+    let kept = out.clone();
+    let (error, _) = next.encrypt_into(&epoch(), &vec![0; MESSAGE_CONTENT + 1], &mut rng(), &mut out).unwrap_err();
+    assert_eq!((error.kind(), out), (ErrorKind::Limit, kept));
+}
+
+#[test]
+fn what_is_read_in_place_is_what_is_read_from_a_copy() {
+    let (mut copied, mut in_place) = (reader([1]), reader([1]));
+    let mut frames = frames(sender(1), 10);
+    // In order, early, late and twice.
+    frames.swap(2, 7);
+    frames.push(frames[2].clone());
+    for frame in frames {
+        let one = copied.decrypt(&epoch(), &frame);
+        let start = frame.as_ptr();
+        let other = in_place.decrypt_in_place(&epoch(), frame);
+        assert!(alike(&one, &other), "{one:?} {other:?}");
+        assert!(other.is_err() || other.unwrap().content.as_ptr() == start, "another buffer was taken");
+        assert!(state(&copied) == state(&in_place));
+    }
 }
 
 #[test]

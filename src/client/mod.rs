@@ -193,7 +193,8 @@ impl Client {
 
     /// Queues a message: at most [`limits::MESSAGE`](crate::limits::MESSAGE) bytes, of whatever form the group's apps agree on.
     ///
-    /// It is durable at once and encrypted when the outbox is drained. The id is what every member will see.
+    /// It is durable at once and encrypted when the outbox is drained. The id is what every member will see. Each call
+    /// is a transaction; many messages, and the outbox with them, are one by [`stage`](Self::stage).
     pub fn send(&mut self, group: &GroupId, content: &[u8]) -> Result<MessageId> {
         self.run(|draft| draft.send(*group, content)).map(|saved| saved.value)
     }

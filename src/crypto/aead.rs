@@ -21,7 +21,7 @@ pub(crate) fn seal_in_place(key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer
     // Were it ever to happen, nothing goes out rather than plaintext.
     match cipher.encrypt_inout_detached(nonce.into(), aad, text.into()) {
         Ok(tag) => buffer.extend_from_slice(&tag),
-        Err(_) => buffer.clear(),
+        Err(_) => buffer.truncate(start),
     }
 }
 

@@ -1,6 +1,7 @@
 //! SHA-256, HMAC and HKDF (RFC 5869), always over labelled arrays (`docs/protocol.md`, section 2.3).
 
 use hkdf::Hkdf;
+use hmac::digest::FixedOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -8,7 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::labels::Label;
 use crate::secret::Secret;
-use crate::wire::{Writer, labelled};
+use crate::wire::{Writer, labelled_short};
 
 /// A SHA-256 hash: 32 bytes.
 pub(crate) type Hash = [u8; 32];
@@ -20,7 +21,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> Hash {
 
 /// SHA-256 of the array (label, fields …), of which `write` writes `count` fields.
 pub(crate) fn hash(label: Label, count: usize, write: impl FnOnce(&mut Writer)) -> Hash {
-    sha256(&labelled(label, count, write))
+    sha256(labelled_short(label, count, write).as_slice())
 }
 
 /// HKDF-Extract: a pseudorandom key from a salt and input key material.
@@ -47,12 +48,19 @@ impl Expander {
     }
 
     pub(crate) fn expand<const N: usize>(&self, label: Label, context: &[u8]) -> Secret<N> {
+        Secret::fill_with(|out| self.expand_into(label, context, out))
+    }
+
+    /// The same, to where the caller wipes it.
+    pub(crate) fn expand_into<const N: usize>(&self, label: Label, context: &[u8], out: &mut [u8; N]) {
         // A longer output would fail, and the secret stay all zeros.
         const { assert!(N <= 255 * 32) };
-        let info = labelled(label, 2, |w| {
-            w.bytes(context).uint(N as u64);
+        let head = labelled_short(label, 2, |w| {
+            w.bytes_head(context.len());
         });
-        Secret::fill_with(|out| self.expand_info(&[&info], out))
+        let mut tail = Writer::short();
+        tail.uint(N as u64);
+        self.expand_info(&[head.as_slice(), context, tail.as_slice()], out);
     }
 
     /// HKDF-Expand with the info given in parts. The only failure is an output over 8,160 bytes; ours are at most 64.
@@ -76,15 +84,14 @@ pub(crate) fn hmac_matches(key: &[u8; 32], message: &[u8], tag: &[u8]) -> bool {
     expected.as_slice().ct_eq(tag).into()
 }
 
-/// One step of a sender chain (section 6): the message key and the next chain key.
-pub(crate) fn chain_step(chain_key: &[u8; 32]) -> (Secret<32>, Secret<32>) {
+/// One step of a sender chain (section 6): writes the message key, and the next chain key over the present one.
+pub(crate) fn chain_step(chain_key: &mut [u8; 32], message_key: &mut [u8; 32]) {
     let mut message = keyed(chain_key);
     let mut next = message.clone();
-    message.update(&[1]);
-    next.update(&[2]);
-    let mut message_key = message.finalize().into_bytes();
-    let mut next_key = next.finalize().into_bytes();
-    (Secret::from_bytes(message_key.as_mut()), Secret::from_bytes(next_key.as_mut()))
+    Mac::update(&mut message, &[1]);
+    Mac::update(&mut next, &[2]);
+    message.finalize_into(message_key.into());
+    next.finalize_into(chain_key.into());
 }
 
 /// HMAC pads a key shorter than its 64-byte block with zeros, so a 32-byte key padded here is the same key.

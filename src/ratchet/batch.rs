@@ -1,4 +1,4 @@
-//! Many frames at once, with exactly the results of one after the other (`docs/protocol.md`, section 6).
+//! One frame, and many at once with exactly the results of one after the other (`docs/protocol.md`, section 6).
 //!
 //! Each frame is decrypted against a draft of its sender's chain that assumes the frames before it were good. Then all
 //! signatures are verified in one equation. If it holds, the assumption was right and the drafts become the state. If
@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::chain::{Opened, Position, open};
 use super::draft::Draft;
-use super::frame::{EpochContext, Frame};
-use super::receiving::{Received, ReceivingChains, Step};
+use super::frame::{Claim, EpochContext, Frame};
+use super::receiving::{Received, ReceivingChain, ReceivingChains, Step};
 use crate::crypto::sign::{Signed, verify_batch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::LeafIndex;
@@ -19,17 +19,35 @@ use crate::limits::SKIPPED_PER_GROUP;
 /// slow way.
 const TOGETHER: usize = 256;
 
+/// Decrypts one frame in the buffer it came in.
+pub(super) fn decrypt_one(
+    chains: &mut ReceivingChains,
+    epoch: &EpochContext,
+    claim: &Claim,
+    frame: Vec<u8>,
+) -> Result<Received> {
+    let Position { leaf, generation } = claim.at;
+    let chain = find(chains, leaf)?;
+    let mut draft = Draft::new(chain);
+    let opened = open(draft.message_key(chain, generation)?, claim, epoch, frame)?;
+    chain.key().verify(&opened.input, &opened.signature)?;
+    let step = draft.step(generation);
+    let mut received = received(opened, claim.at, step);
+    let skipped_total = skipped_after(chains.skipped_total(), &received.step);
+    chains.commit([(leaf, draft)], skipped_total);
+    received.step.evicted = chains.evict();
+    Ok(received)
+}
+
 pub(super) fn decrypt(chains: &mut ReceivingChains, epoch: &EpochContext, frames: &[&[u8]]) -> Vec<Result<Received>> {
     let mut results = Vec::with_capacity(frames.len());
     while let Some(rest) = frames.get(results.len()..).filter(|rest| !rest.is_empty()) {
         let attempt = Attempt::new(chains, epoch, rest);
-        let count = attempt.outcomes.len();
         if attempt.is_authentic(chains) {
             attempt.commit(chains, &mut results);
-        } else if count == 1 {
-            results.push(Err(Error::unauthentic()));
         } else {
-            results.extend(rest.iter().take(count).flat_map(|frame| decrypt(chains, epoch, &[frame])));
+            let count = attempt.outcomes.len();
+            results.extend(rest.iter().take(count).map(|frame| chains.decrypt(epoch, frame)));
         }
     }
     results
@@ -48,7 +66,8 @@ impl Attempt {
     /// finds is only known after that.
     fn new(chains: &ReceivingChains, epoch: &EpochContext, frames: &[&[u8]]) -> Self {
         let skipped_total = chains.skipped_total();
-        let mut attempt = Self { drafts: BTreeMap::new(), skipped_total, outcomes: Vec::new() };
+        let outcomes = Vec::with_capacity(frames.len().min(TOGETHER));
+        let mut attempt = Self { drafts: BTreeMap::new(), skipped_total, outcomes };
         for frame in frames.iter().take(TOGETHER) {
             let outcome = attempt.open(chains, epoch, frame);
             let evicts = outcome.is_ok() && attempt.skipped_total > SKIPPED_PER_GROUP;
@@ -67,19 +86,14 @@ impl Attempt {
         epoch: &EpochContext,
         frame: &[u8],
     ) -> Result<(Opened, Position, Step)> {
-        let frame = Frame::parse(frame)?;
-        if !frame.is_for(epoch) {
-            return Err(Error::unauthentic());
-        }
-        let (leaf, generation) = frame.unmask(epoch);
-        let chain = chains.get(leaf).ok_or(Error::new(ErrorKind::NotMember, "a message from a leaf we do not know"))?;
+        let claim = Frame::parse(frame)?.claim(epoch)?;
+        let Position { leaf, generation } = claim.at;
+        let chain = find(chains, leaf)?;
         let draft = self.drafts.entry(leaf).or_insert_with(|| Draft::new(chain));
-        let at = Position { leaf, generation };
-        let opened = open(draft.message_key(chain, generation)?, at, epoch, &frame)?;
+        let opened = open(draft.message_key(chain, generation)?, &claim, epoch, frame.to_vec())?;
         let step = draft.step(generation);
-        self.skipped_total =
-            self.skipped_total.saturating_add(step.skipped.len()).saturating_sub(step.took_skipped.into());
-        Ok((opened, at, step))
+        self.skipped_total = skipped_after(self.skipped_total, &step);
+        Ok((opened, claim.at, step))
     }
 
     fn is_authentic(&self, chains: &ReceivingChains) -> bool {
@@ -98,11 +112,25 @@ impl Attempt {
     fn commit(self, chains: &mut ReceivingChains, results: &mut Vec<Result<Received>>) {
         chains.commit(self.drafts, self.skipped_total);
         results.extend(self.outcomes.into_iter().map(|outcome| {
-            let (Opened { content, .. }, Position { leaf, generation }, step) = outcome?;
-            Ok(Received { leaf, generation, content, step })
+            let (opened, at, step) = outcome?;
+            Ok(received(opened, at, step))
         }));
         if let Some(Ok(last)) = results.last_mut() {
             last.step.evicted = chains.evict();
         }
     }
+}
+
+fn find(chains: &ReceivingChains, leaf: LeafIndex) -> Result<&ReceivingChain> {
+    chains.get(leaf).ok_or(Error::new(ErrorKind::NotMember, "a message from a leaf we do not know"))
+}
+
+fn skipped_after(total: usize, step: &Step) -> usize {
+    total.saturating_add(step.skipped.len()).saturating_sub(step.took_skipped.into())
+}
+
+/// Hands the content out: its signature was verified.
+fn received(mut opened: Opened, at: Position, step: Step) -> Received {
+    let Position { leaf, generation } = at;
+    Received { leaf, generation, content: core::mem::take(&mut opened.content), step }
 }

@@ -1,6 +1,8 @@
 //! What would become of one receiving chain, worked out beside it: nothing changes until the signatures are verified.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
+
+use zeroize::{Zeroize, Zeroizing};
 
 use super::receiving::{ReceivingChain, Step};
 use crate::crypto::kdf::chain_step;
@@ -12,30 +14,18 @@ use crate::secret::Secret;
 /// The state of a chain after the frames of a batch so far, as a difference to the chain.
 pub(super) struct Draft {
     next: Generation,
-    chain_key: Secret<32>,
-    /// Derived from `chain_key`, the first for `next`. Only a cache: frames that fail cannot make us derive it twice.
-    ahead: VecDeque<Derived>,
-    /// Message keys that this batch passed over.
-    added: BTreeMap<Generation, Secret<32>>,
+    /// The keys of the generations from the chain's next one on, as far as they were derived: also beyond `next`, so
+    /// that frames that fail cannot make us derive them twice.
+    derived: Derived,
+    /// Generations that this batch passed over.
+    added: BTreeSet<Generation>,
     /// Generations whose keys the chain keeps and this batch used.
     taken: BTreeSet<Generation>,
 }
 
-/// The message key of one generation, and the chain key after it.
-struct Derived {
-    message_key: Secret<32>,
-    chain_key: Secret<32>,
-}
-
 impl Draft {
     pub(super) fn new(chain: &ReceivingChain) -> Self {
-        Self {
-            next: chain.next,
-            chain_key: Secret::copy_from(chain.chain_key.expose()),
-            ahead: VecDeque::new(),
-            added: BTreeMap::new(),
-            taken: BTreeSet::new(),
-        }
+        Self { next: chain.next, derived: Derived::new(), added: BTreeSet::new(), taken: BTreeSet::new() }
     }
 
     /// The message key of `generation`, without using it up. The position is checked before anything is derived.
@@ -43,7 +33,7 @@ impl Draft {
         &'a mut self,
         chain: &'a ReceivingChain,
         generation: Generation,
-    ) -> Result<&'a Secret<32>> {
+    ) -> Result<&'a [u8; 32]> {
         let Some(distance) = generation.0.checked_sub(self.next.0) else {
             return self.kept(chain, generation).ok_or(DUPLICATE);
         };
@@ -52,31 +42,20 @@ impl Draft {
         if self.kept_len(chain).saturating_add(distance) > SKIPPED_PER_SENDER as usize || generation.0 == u32::MAX {
             return Err(Error::limit("a message skips more of its sender's messages than are kept"));
         }
-        while self.ahead.len() <= distance {
-            let tip = self.ahead.back().map_or(&self.chain_key, |derived| &derived.chain_key);
-            let (message_key, chain_key) = chain_step(tip.expose());
-            self.ahead.push_back(Derived { message_key, chain_key });
-        }
-        self.ahead.get(distance).map(|derived| &derived.message_key).ok_or(DUPLICATE)
+        self.derived.up_to(chain, generation);
+        self.derived.message_key(chain, generation).ok_or(DUPLICATE)
     }
 
     /// Uses up the message key of `generation`, which [`message_key`](Self::message_key) gave.
     pub(super) fn step(&mut self, generation: Generation) -> Step {
         if generation < self.next {
-            if self.added.remove(&generation).is_none() {
+            if !self.added.remove(&generation) {
                 self.taken.insert(generation);
             }
             return Step { took_skipped: true, ..Step::default() };
         }
         let skipped = self.next.0..generation.0;
-        for at in skipped.clone() {
-            if let Some(Derived { message_key, chain_key: _ }) = self.ahead.pop_front() {
-                self.added.insert(Generation(at), message_key);
-            }
-        }
-        if let Some(Derived { message_key: _, chain_key }) = self.ahead.pop_front() {
-            self.chain_key = chain_key;
-        }
+        self.added.extend(skipped.clone().map(Generation));
         self.next = Generation(generation.0.saturating_add(1));
         let skipped = if skipped.is_empty() { 0..0 } else { skipped };
         Step { skipped, ..Step::default() }
@@ -84,22 +63,79 @@ impl Draft {
 
     /// Makes it the state of the chain it was drafted from.
     pub(super) fn commit(self, chain: &mut ReceivingChain) {
-        let Self { next, chain_key, ahead: _, added, taken } = self;
+        let Self { next, derived, added, taken } = self;
         for generation in taken {
             chain.skipped.remove(&generation);
         }
-        chain.skipped.extend(added);
-        chain.next = next;
-        chain.chain_key = chain_key;
+        for generation in added {
+            if let Some(key) = derived.message_key(chain, generation) {
+                chain.skipped.insert(generation, Secret::copy_from(key));
+            }
+        }
+        if let Some(key) = derived.chain_key(chain, next) {
+            chain.chain_key.expose_mut().copy_from_slice(key);
+            chain.next = next;
+        }
     }
 
-    fn kept<'a>(&'a self, chain: &'a ReceivingChain, generation: Generation) -> Option<&'a Secret<32>> {
-        let old = || chain.skipped.get(&generation).filter(|_| !self.taken.contains(&generation));
-        self.added.get(&generation).or_else(old)
+    fn kept<'a>(&'a self, chain: &'a ReceivingChain, generation: Generation) -> Option<&'a [u8; 32]> {
+        if self.added.contains(&generation) {
+            return self.derived.message_key(chain, generation);
+        }
+        chain.skipped.get(&generation).filter(|_| !self.taken.contains(&generation)).map(Secret::expose)
     }
 
     fn kept_len(&self, chain: &ReceivingChain) -> usize {
         chain.skipped.len().saturating_add(self.added.len()).saturating_sub(self.taken.len())
+    }
+}
+
+/// The keys of the generations from a chain's next one on: of each the message key, and the chain key after it.
+struct Derived(Zeroizing<Vec<[[u8; 32]; 2]>>);
+
+impl Derived {
+    fn new() -> Self {
+        Self(Zeroizing::new(Vec::new()))
+    }
+
+    /// Derives what is missing up to `generation`.
+    fn up_to(&mut self, chain: &ReceivingChain, generation: Generation) {
+        let Some(last) = Self::index(chain, generation) else { return };
+        self.reserve(last.saturating_add(1));
+        while self.0.len() <= last {
+            self.0.push([[0; 32]; 2]);
+            let (before, [message_key, chain_key]) = match self.0.as_mut_slice() {
+                [.., [_, before], new] => (&*before, new),
+                [new] => (chain.chain_key.expose(), new),
+                [] => return,
+            };
+            chain_key.copy_from_slice(before);
+            chain_step(chain_key, message_key);
+        }
+    }
+
+    /// Makes room for `len` generations, and leaves no keys behind where there was none.
+    fn reserve(&mut self, len: usize) {
+        if len > self.0.capacity() {
+            let mut grown = Vec::with_capacity(len.max(self.0.len().saturating_mul(2)));
+            grown.extend_from_slice(&self.0);
+            self.0.zeroize();
+            *self.0 = grown;
+        }
+    }
+
+    fn message_key(&self, chain: &ReceivingChain, generation: Generation) -> Option<&[u8; 32]> {
+        Self::index(chain, generation).and_then(|at| self.0.get(at)).map(|[message_key, _]| message_key)
+    }
+
+    /// The chain key of `next`, unless it is the chain's own.
+    fn chain_key(&self, chain: &ReceivingChain, next: Generation) -> Option<&[u8; 32]> {
+        let last = Self::index(chain, next)?.checked_sub(1)?;
+        self.0.get(last).map(|[_, chain_key]| chain_key)
+    }
+
+    fn index(chain: &ReceivingChain, generation: Generation) -> Option<usize> {
+        generation.0.checked_sub(chain.next.0).map(|at| at as usize)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use super::chain::Position;
 use crate::crypto::aead;
 use crate::crypto::kdf::Hash;
 use crate::crypto::sign::Signature;
@@ -11,7 +12,7 @@ use crate::labels;
 use crate::limits::MESSAGE_CONTENT;
 use crate::padding::padded_len;
 use crate::secret::Secret;
-use crate::wire::labelled;
+use crate::wire::{Writer, labelled_short};
 
 /// Version 1 in the high four bits, type 1, a group message, in the low.
 const VERSION_AND_TYPE: u8 = 0x11;
@@ -157,20 +158,21 @@ impl<'a> Frame<'a> {
         (LeafIndex(u32::from_be_bytes([a, b, c, d])), Generation(u32::from_be_bytes([e, f, g, h])))
     }
 
-    /// The salt of its message key, 16 bytes.
-    pub(super) const fn salt(&self) -> &'a [u8; 16] {
-        self.salt
+    /// What it claims in this epoch; `Unauthentic` if it is of another group or epoch.
+    pub(super) fn claim(&self, epoch: &EpochContext) -> Result<Claim> {
+        if !self.is_for(epoch) {
+            return Err(Error::unauthentic());
+        }
+        let (leaf, generation) = self.unmask(epoch);
+        Ok(Claim { at: Position { leaf, generation }, salt: *self.salt, clear: *self.clear })
     }
+}
 
-    /// Ciphertext ‖ tag.
-    pub(super) const fn sealed(&self) -> &'a [u8] {
-        self.sealed
-    }
-
-    /// The associated data of its encryption.
-    pub(super) fn aad(&self, epoch: &EpochContext) -> Vec<u8> {
-        aad(epoch, self.clear)
-    }
+/// What a frame claims: its place, the salt of its message key, and the bytes before the ciphertext.
+pub(super) struct Claim {
+    pub(super) at: Position,
+    pub(super) salt: [u8; 16],
+    pub(super) clear: [u8; CLEAR],
 }
 
 impl fmt::Debug for Frame<'_> {
@@ -202,8 +204,8 @@ pub(super) fn clear_bytes(
 }
 
 /// The associated data of a message: array(label, context hash, the bytes before the ciphertext).
-pub(super) fn aad(epoch: &EpochContext, clear: &[u8; CLEAR]) -> Vec<u8> {
-    labelled(labels::MESSAGE_AAD, 2, |w| {
+pub(super) fn aad(epoch: &EpochContext, clear: &[u8; CLEAR]) -> Writer {
+    labelled_short(labels::MESSAGE_AAD, 2, |w| {
         w.bytes(&epoch.context_hash).bytes(clear);
     })
 }

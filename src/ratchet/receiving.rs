@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use super::batch;
 use super::draft::Draft;
-use super::frame::EpochContext;
+use super::frame::{EpochContext, Frame};
 use super::sender_key::SenderKey;
 use crate::crypto::sign::VerifyKey;
 use crate::error::{Error, Result};
@@ -75,8 +75,35 @@ impl ReceivingChains {
     /// - `Limit` if it would skip, or keep, too many generations;
     /// - `Malformed` if its padding is wrong.
     pub fn decrypt(&mut self, epoch: &EpochContext, frame: &[u8]) -> Result<Received> {
-        // One frame has one result; without it, refuse.
-        self.decrypt_batch(epoch, &[frame]).pop().unwrap_or(Err(Error::unauthentic()))
+        let claim = Frame::parse(frame)?.claim(epoch)?;
+        batch::decrypt_one(self, epoch, &claim, frame.to_vec())
+    }
+
+    /// [`decrypt`](Self::decrypt) without another buffer for the content: it is in the one that the frame came in.
+    ///
+    /// On an error that buffer is dropped, and wiped of whatever was decrypted in it.
+    ///
+    /// ```
+    /// # use convivio::ratchet::{EpochContext, ReceivingChains};
+    /// # fn read(chains: &mut ReceivingChains, epoch: &EpochContext, frame: Vec<u8>) -> convivio::Result<()> {
+    /// let buffer = frame.as_ptr();
+    /// let received = chains.decrypt_in_place(epoch, frame)?;
+    /// assert_eq!(received.content.as_ptr(), buffer);
+    /// # Ok(())
+    /// # }
+    /// # use convivio::ratchet::{ReceivingChain, SendingChain};
+    /// # use convivio::{Epoch, GroupId, LeafIndex, Secret, SigningKey};
+    /// # let mut rng = rand::rng();
+    /// # let epoch = EpochContext::new(GroupId::generate(&mut rng), Epoch(1), [2; 32], Secret::generate(&mut rng));
+    /// # let chain = SendingChain::new(LeafIndex(0), Secret::generate(&mut rng), SigningKey::generate(&mut rng));
+    /// # let mut chains = ReceivingChains::new();
+    /// # chains.insert(LeafIndex(0), ReceivingChain::from_sender_key(chain.sender_key()));
+    /// # let (frame, _) = chain.encrypt(&epoch, b"hello", &mut rng).unwrap();
+    /// # read(&mut chains, &epoch, frame).unwrap();
+    /// ```
+    pub fn decrypt_in_place(&mut self, epoch: &EpochContext, frame: Vec<u8>) -> Result<Received> {
+        let claim = Frame::parse(&frame)?.claim(epoch)?;
+        batch::decrypt_one(self, epoch, &claim, frame)
     }
 
     /// Decrypts frames in their order, with exactly the results and the state that [`decrypt`](Self::decrypt) one
@@ -86,7 +113,7 @@ impl ReceivingChains {
     }
 
     /// Takes over what a batch worked out. The total is what the drafts counted.
-    pub(super) fn commit(&mut self, drafts: BTreeMap<LeafIndex, Draft>, skipped_total: usize) {
+    pub(super) fn commit(&mut self, drafts: impl IntoIterator<Item = (LeafIndex, Draft)>, skipped_total: usize) {
         for (leaf, draft) in drafts {
             if let Some(chain) = self.chains.get_mut(&leaf) {
                 draft.commit(chain);

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use rand::CryptoRng;
+use zeroize::Zeroizing;
 
 use super::chain::{Author, Position, open, seal};
 use super::frame::{EpochContext, Frame};
@@ -59,17 +60,51 @@ impl SendingChain {
     /// in the error is the one you had.
     #[expect(clippy::result_large_err, reason = "the error hands the chain back")]
     pub fn encrypt(self, epoch: &EpochContext, content: &[u8], rng: &mut dyn CryptoRng) -> Encrypted {
+        let mut frame = Vec::new();
+        let next = self.encrypt_into(epoch, content, rng, &mut frame)?;
+        Ok((frame, next))
+    }
+
+    /// [`encrypt`](Self::encrypt) into a buffer of yours: appends the frame to `out`. On an error `out` is as it was.
+    ///
+    /// ```
+    /// # use convivio::ratchet::{EpochContext, SendingChain};
+    /// # fn send(mut chain: SendingChain, epoch: &EpochContext, rng: &mut dyn rand::CryptoRng) -> convivio::Result<()> {
+    /// let mut packet = Vec::new();
+    /// for text in [&b"hello"[..], b"all of you"] {
+    ///     packet.clear();
+    ///     packet.extend_from_slice(b"to the hub: ");
+    ///     chain = chain.encrypt_into(epoch, text, rng, &mut packet).map_err(|(error, _)| error)?;
+    ///     assert_eq!(packet.len(), 12 + 125 + (1 + text.len()).next_multiple_of(2));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # use convivio::{Epoch, GroupId, LeafIndex, Secret, SigningKey};
+    /// # let mut rng = rand::rng();
+    /// # let epoch = EpochContext::new(GroupId::generate(&mut rng), Epoch(1), [2; 32], Secret::generate(&mut rng));
+    /// # let chain = SendingChain::new(LeafIndex(0), Secret::generate(&mut rng), SigningKey::generate(&mut rng));
+    /// # send(chain, &epoch, &mut rng).unwrap();
+    /// ```
+    #[expect(clippy::result_large_err, reason = "the error hands the chain back")]
+    pub fn encrypt_into(
+        mut self,
+        epoch: &EpochContext,
+        content: &[u8],
+        rng: &mut dyn CryptoRng,
+        out: &mut Vec<u8>,
+    ) -> core::result::Result<Self, (Error, Self)> {
         if content.len() > MESSAGE_CONTENT {
             return Err((Error::limit("the content is too long for one message: attach it"), self));
         }
         let Some(next) = self.generation.0.checked_add(1) else {
             return Err((Error::limit("this chain has come to its end: commit to start a new epoch"), self));
         };
-        let (message_key, next_key) = chain_step(self.chain_key.expose());
+        let mut message_key = Zeroizing::new([0; 32]);
+        chain_step(self.chain_key.expose_mut(), &mut message_key);
         let at = Position { leaf: self.leaf, generation: self.generation };
-        let frame = seal(message_key, &Author { at, signing: &self.signing }, epoch, content, rng);
-        let Self { leaf, generation: _, chain_key: _, signing } = self;
-        Ok((frame, Self { leaf, generation: Generation(next), chain_key: next_key, signing }))
+        seal(&message_key, &Author { at, signing: &self.signing, epoch }, content, rng, out);
+        self.generation = Generation(next);
+        Ok(self)
     }
 
     /// Looks at a frame that came back from the hub and bears our own leaf. Nothing is decrypted for the caller and
@@ -79,11 +114,8 @@ impl SendingChain {
     /// [`SKIPPED_PER_SENDER`] past ours, `Unauthentic` if it is of another group or epoch or, at or past our
     /// generation, was not made by our keys, and as [`Frame::parse`] does.
     pub fn examine(&self, epoch: &EpochContext, frame: &[u8]) -> Result<OwnFrame> {
-        let frame = Frame::parse(frame)?;
-        if !frame.is_for(epoch) {
-            return Err(Error::unauthentic());
-        }
-        let (leaf, generation) = frame.unmask(epoch);
+        let claim = Frame::parse(frame)?.claim(epoch)?;
+        let Position { leaf, generation } = claim.at;
         if leaf != self.leaf {
             return Err(Error::misuse("this frame is from another leaf: decrypt it"));
         }
@@ -93,11 +125,12 @@ impl SendingChain {
         if ahead > SKIPPED_PER_SENDER {
             return Err(Error::limit("a message claims a generation too far ahead"));
         }
-        let (mut message_key, mut chain_key) = chain_step(self.chain_key.expose());
-        for _ in 0..ahead {
-            (message_key, chain_key) = chain_step(chain_key.expose());
+        let mut chain_key = Secret::copy_from(self.chain_key.expose());
+        let mut message_key = Zeroizing::new([0; 32]);
+        for _ in 0..=ahead {
+            chain_step(chain_key.expose_mut(), &mut message_key);
         }
-        let opened = open(&message_key, Position { leaf, generation }, epoch, &frame)?;
+        let opened = open(&message_key, &claim, epoch, frame.to_vec())?;
         self.signing.verify_key().verify(&opened.input, &opened.signature)?;
         Ok(OwnFrame::Future(generation))
     }

@@ -23,18 +23,18 @@ fn epoch() -> EpochContext {
 
 /// A correctly encrypted and signed frame around whatever stands where the padded content belongs.
 fn frame_around(padded: &[u8], generation: u32, signing: &SigningKey) -> Vec<u8> {
-    let mut chain_key = Secret::from_bytes(&mut [4; 32]);
-    for _ in 0..generation {
-        (_, chain_key) = chain_step(chain_key.expose());
+    let (mut chain_key, mut message_key) = ([4; 32], [0; 32]);
+    for _ in 0..=generation {
+        chain_step(&mut chain_key, &mut message_key);
     }
-    let (message_key, _) = chain_step(chain_key.expose());
     let (epoch, salt) = (epoch(), [9; 16]);
     let at = Position { leaf: LEAF, generation: Generation(generation) };
     let clear = clear_bytes(&epoch, &salt, at.leaf, at.generation);
     let mut out = [&clear[..], padded].concat();
     out.extend_from_slice(signing.sign(&signature_input(&epoch, at, &salt, &sha256(padded))).as_bytes());
-    let (key, nonce) = key_and_nonce(&Expander::new(message_key.expose()), &salt);
-    aead::seal_in_place(key.expose(), &nonce, &aad(&epoch, &clear), &mut out, CLEAR);
+    let mut key = [0; 32];
+    let nonce = key_and_nonce(&Expander::new(&message_key), &salt, &mut key);
+    aead::seal_in_place(&key, &nonce, aad(&epoch, &clear).as_slice(), &mut out, CLEAR);
     out
 }
 

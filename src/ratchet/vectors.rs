@@ -58,23 +58,25 @@ fn vectors() -> String {
 /// All steps of one message.
 fn message(json: &mut String, epoch: &EpochContext, chain: SendingChain, content: &[u8], n: u8) -> SendingChain {
     let at = Position { leaf: chain.leaf(), generation: chain.generation() };
-    let (message_key, _) = chain_step(chain.chain_key().expose());
+    let mut message_key = [0; 32];
+    chain_step(&mut chain.chain_key().expose().clone(), &mut message_key);
     field(json, 6, "generation", &at.generation.0.to_be_bytes());
     field(json, 6, "chain_key", chain.chain_key().expose());
-    field(json, 6, "message_key", message_key.expose());
+    field(json, 6, "message_key", &message_key);
     field(json, 6, "random", &[0xa0 | n; 32]);
     field(json, 6, "content", content);
 
     let padded = pad(content);
     let (bytes, next) = chain.encrypt(epoch, content, &mut Always(0xa0 | n)).unwrap();
     let frame = Frame::parse(&bytes).unwrap();
-    let (key, nonce) = key_and_nonce(&Expander::new(message_key.expose()), frame.salt());
+    let (claim, mut key) = (frame.claim(epoch).unwrap(), [0; 32]);
+    let nonce = key_and_nonce(&Expander::new(&message_key), &claim.salt, &mut key);
     field(json, 6, "padded_content", &padded);
-    field(json, 6, "salt", frame.salt());
-    field(json, 6, "key", key.expose());
+    field(json, 6, "salt", &claim.salt);
+    field(json, 6, "key", &key);
     field(json, 6, "nonce", &nonce);
-    field(json, 6, "aad", &aad(epoch, bytes.first_chunk::<CLEAR>().unwrap()));
-    field(json, 6, "signed", signature_input(epoch, at, frame.salt(), &sha256(&padded)).as_bytes());
+    field(json, 6, "aad", aad(epoch, bytes.first_chunk::<CLEAR>().unwrap()).as_slice());
+    field(json, 6, "signed", signature_input(epoch, at, &claim.salt, &sha256(&padded)).as_bytes());
     field(json, 6, "frame", &bytes);
     json.truncate(json.len() - 2);
     json.push_str("\n    }");

@@ -88,9 +88,12 @@ impl ChangeSet {
 
     fn set(&mut self, key: RecordKey, value: Option<Zeroizing<Vec<u8>>>) {
         debug_assert!(key != RecordKey::VERSION, "the version is written by the change set itself");
+        let first = self.is_empty();
         self.changes.insert(key, value);
-        let version = Zeroizing::new(self.version_record().to_vec());
-        self.changes.insert(RecordKey::VERSION, Some(version));
+        if first {
+            let version = Zeroizing::new(self.version_record().to_vec());
+            self.changes.insert(RecordKey::VERSION, Some(version));
+        }
     }
 
     /// No changes yet, building on what is in `store`.

@@ -9,7 +9,7 @@ mod writer;
 pub(crate) use id::{bytes_id, public_encoding, string_form};
 pub(crate) use reader::Reader;
 pub(crate) use serde_form::{deserialize, serialize};
-pub(crate) use writer::{Writer, labelled};
+pub(crate) use writer::{Writer, labelled, labelled_short};
 
 use crate::error::{Error, Result};
 

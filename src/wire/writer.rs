@@ -15,20 +15,50 @@ use crate::labels::Label;
 pub(crate) struct Writer(Encoder<Buffer>);
 
 /// Bytes that may be secret: what a growing buffer leaves behind is wiped.
-struct Buffer(Vec<u8>);
+///
+/// Those of a [short](Writer::short) writer are not on the heap until they outgrow `room`.
+struct Buffer {
+    heap: Vec<u8>,
+    stack: [u8; SHORT],
+    /// How much of `stack` is written, and how much of it may be.
+    len: usize,
+    room: usize,
+}
+
+/// Bytes that a short writer holds on the stack: the arrays of a message are all shorter.
+const SHORT: usize = 128;
+
+impl Buffer {
+    const fn new(heap: Vec<u8>, room: usize) -> Self {
+        Self { heap, stack: [0; SHORT], len: 0, room }
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        if self.room > 0 { self.stack.get(..self.len).unwrap_or_default() } else { &self.heap }
+    }
+}
 
 impl Write for Buffer {
     type Error = Infallible;
 
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        let len = self.0.len().saturating_add(bytes.len());
-        if len > self.0.capacity() {
-            let mut grown = Vec::with_capacity(len.max(self.0.capacity().saturating_mul(2)).max(64));
-            grown.extend_from_slice(&self.0);
-            self.0.zeroize();
-            self.0 = grown;
+        let len = self.as_slice().len().saturating_add(bytes.len());
+        if self.room > 0 {
+            if let Some(place) = self.stack.get_mut(self.len..len) {
+                place.copy_from_slice(bytes);
+                self.len = len;
+                return Ok(());
+            }
+            self.heap = self.as_slice().to_vec();
+            self.room = 0;
         }
-        self.0.extend_from_slice(bytes);
+        if len > self.heap.capacity() {
+            let mut grown = Vec::with_capacity(len.max(self.heap.capacity().saturating_mul(2)).max(64));
+            grown.extend_from_slice(&self.heap);
+            self.heap.zeroize();
+            self.heap = grown;
+        }
+        self.heap.extend_from_slice(bytes);
         Ok(())
     }
 }
@@ -40,7 +70,12 @@ impl Writer {
 
     /// With room for `capacity` bytes.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
-        Self(Encoder::new(Buffer(Vec::with_capacity(capacity))))
+        Self(Encoder::new(Buffer::new(Vec::with_capacity(capacity), 0)))
+    }
+
+    /// For what is short and no secret: without an allocation up to 128 bytes, which are not wiped.
+    pub(crate) fn short() -> Self {
+        Self(Encoder::new(Buffer::new(Vec::new(), SHORT)))
     }
 
     /// Opens an array of `len` items, which the caller writes next.
@@ -61,6 +96,12 @@ impl Writer {
 
     pub(crate) fn bytes(&mut self, value: &[u8]) -> &mut Self {
         let _ = self.0.bytes(value);
+        self
+    }
+
+    /// The head of a byte string of `len` bytes, which are to follow it.
+    pub(crate) fn bytes_head(&mut self, len: usize) -> &mut Self {
+        let _ = self.0.bytes_len(len as u64);
         self
     }
 
@@ -96,8 +137,14 @@ impl Writer {
         }
     }
 
+    /// What is written so far.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        self.0.writer().as_slice()
+    }
+
     pub(crate) fn finish(self) -> Vec<u8> {
-        self.0.into_writer().0
+        let buffer = self.0.into_writer();
+        if buffer.room > 0 { buffer.as_slice().to_vec() } else { buffer.heap }
     }
 }
 
@@ -109,17 +156,44 @@ pub(crate) fn labelled(label: Label, count: usize, write: impl FnOnce(&mut Write
     w.finish()
 }
 
+/// The same of what is short and no secret, in a [short](Writer::short) writer.
+pub(crate) fn labelled_short(label: Label, count: usize, write: impl FnOnce(&mut Writer)) -> Writer {
+    let mut w = Writer::short();
+    w.array(count.saturating_add(1)).text(label.text());
+    write(&mut w);
+    w
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::labels;
 
     #[test]
     fn a_buffer_holds_what_was_written_however_it_grew() {
-        for capacity in [0, 1, 7, 1_000] {
-            let mut buffer = Buffer(Vec::with_capacity(capacity));
+        for (capacity, room) in [(0, 0), (1, 0), (7, 0), (1_000, 0), (0, SHORT)] {
+            let mut buffer = Buffer::new(Vec::with_capacity(capacity), room);
             let pieces: Vec<Vec<u8>> = (0..40).map(|n| vec![n; usize::from(n) * 3]).collect();
-            pieces.iter().for_each(|piece| buffer.write_all(piece).unwrap());
-            assert_eq!(buffer.0, pieces.concat());
+            for (n, piece) in pieces.iter().enumerate() {
+                buffer.write_all(piece).unwrap();
+                assert_eq!(buffer.as_slice(), pieces[..=n].concat());
+            }
+        }
+    }
+
+    #[test]
+    fn a_short_writer_writes_what_any_other_does() {
+        for len in 0..300 {
+            let write = |mut w: Writer| {
+                w.array(2).bytes_head(len);
+                w.as_slice().to_vec()
+            };
+            assert_eq!(write(Writer::short()), write(Writer::new()));
+            let bytes = vec![7; len];
+            let array = |w: &mut Writer| {
+                w.bytes(&bytes);
+            };
+            assert_eq!(labelled_short(labels::SALT, 1, array).finish(), labelled(labels::SALT, 1, array));
         }
     }
 }

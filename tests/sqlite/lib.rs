@@ -53,21 +53,21 @@ impl Store for SqliteStore {
 
 fn load(connection: &Connection, key: &RecordKey) -> Result<Option<Vec<u8>>, StoreError> {
     connection
-        .query_row("SELECT value FROM convivio WHERE key = ?1", [key.as_bytes()], |row| row.get(0))
-        .optional()
+        .prepare_cached("SELECT value FROM convivio WHERE key = ?1")
+        .and_then(|mut select| select.query_row([key.as_bytes()], |row| row.get(0)).optional())
         .map_err(StoreError::failed)
 }
 
 /// Our half of a transaction.
 pub fn write_records(tx: &Transaction<'_>, changes: &ChangeSet) -> Result<(), StoreError> {
     changes.check(load(tx, &RecordKey::VERSION)?.as_deref())?;
+    let upsert = "INSERT INTO convivio VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    let mut put = tx.prepare_cached(upsert).map_err(StoreError::failed)?;
+    let mut delete = tx.prepare_cached("DELETE FROM convivio WHERE key = ?1").map_err(StoreError::failed)?;
     for (key, value) in changes.iter() {
         match value {
-            Some(value) => tx.execute(
-                "INSERT INTO convivio VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-                params![key.as_bytes(), value],
-            ),
-            None => tx.execute("DELETE FROM convivio WHERE key = ?1", [key.as_bytes()]),
+            Some(value) => put.execute(params![key.as_bytes(), value]),
+            None => delete.execute([key.as_bytes()]),
         }
         .map_err(StoreError::failed)?;
     }
