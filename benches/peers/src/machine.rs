@@ -29,6 +29,7 @@ pub fn describe(threads: usize) -> Vec<String> {
     let flags = if flags.is_empty() { "no RUSTFLAGS".into() } else { format!("RUSTFLAGS `{flags}`") };
     vec![
         format!("CPU: {}, {cores} cores, {threads} thread(s) used by libraries that use several", cpu()),
+        format!("Load when it began: {}", fs::read_to_string("/proc/loadavg").unwrap_or_default().trim()),
         format!("Compiler: {}, release with thin LTO and one codegen unit, {flags}", env!("BENCH_RUSTC")),
         format!("Versions: {}", versions(include_str!("../Cargo.lock"))),
     ]

@@ -41,8 +41,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = Options::parse();
     // openmls and mls-rs give work to the pool that they are called in.
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).stack_size(8 << 20).build()?;
+    let machine = machine::describe(options.threads);
     let results = pool.install(|| measure(&options)).map_err(|error| error.to_string())?;
-    println!("{}", report::markdown(&results, &machine::describe(options.threads)));
+    println!("{}", report::markdown(&results, &machine));
     if let Some(path) = &options.json {
         fs::write(path, report::json(&results))?;
     }

@@ -54,20 +54,21 @@ fn peers(results: &Results) -> Vec<&'static str> {
 
 /// One line for each case, one column for each peer.
 fn table(rows: &[&Row], peers: &[&'static str]) -> String {
+    let mut ordered = rows.to_vec();
+    ordered.sort_by_key(|row| (row.case.n, row.case.bytes, peers.iter().position(|peer| *peer == row.peer)));
     let mut cases: Vec<&Case> = Vec::new();
-    for row in rows {
+    for row in ordered {
         if !cases.contains(&&row.case) {
             cases.push(&row.case);
         }
     }
-    let peers: Vec<_> = peers.iter().filter(|peer| rows.iter().any(|row| row.peer == **peer)).collect();
+    let peers: Vec<_> = peers.iter().copied().filter(|peer| rows.iter().any(|row| row.peer == *peer)).collect();
     let head = peers.iter().map(|peer| format!(" {peer} |")).collect::<String>();
     let mut text = format!("| bytes | n | variant |{head} {OWN}, times better |\n");
     text += &format!("|---:|---:|---|{}---|\n", "---:|".repeat(peers.len()));
     for case in cases {
-        let cell =
-            |peer: &&&str| rows.iter().find(|row| row.peer == **peer && row.case == *case).map(|row| figure(row));
-        let cells = peers.iter().map(|peer| format!(" {} |", cell(&peer).unwrap_or_default())).collect::<String>();
+        let of = |peer: &str| rows.iter().find(|row| row.peer == peer && row.case == *case).map(|row| figure(row));
+        let cells = peers.iter().map(|peer| format!(" {} |", of(peer).unwrap_or_default())).collect::<String>();
         let number = |value: Option<usize>| value.map(|value| value.to_string()).unwrap_or_default();
         let ratio = ratio(case, rows).unwrap_or_default();
         let (bytes, n) = (number(case.bytes), number(case.n));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::results::{Case, Results, Unit};
-use crate::works::{Change, Cost, Disk, Frame, Membership, Messages, Peer, Persisted, Scope, Window, timed};
+use crate::works::{Change, Cost, Disk, Frame, Membership, Messages, Peer, Persisted, Scope, Setting, Window, timed};
 
 /// Bytes of what is said in a message.
 const SIZES: [usize; 4] = [32, 256, 1_024, 16 * 1_024];
@@ -12,7 +12,8 @@ const SIZES: [usize; 4] = [32, 256, 1_024, 16 * 1_024];
 const BACKLOGS: [(usize, usize); 4] = [(64, 1), (64, 20), (1_000, 1), (1_000, 20)];
 const REVERSE: usize = 1_000;
 /// Members of a group.
-const GROUPS: [usize; 3] = [10, 100, 1_000];
+const GROUPS: [usize; 3] = [10, 100, LARGEST];
+const LARGEST: usize = 1_000;
 /// Messages that make one sample of a time too short to be taken once.
 const BURST: usize = 16;
 const PERSISTED: usize = 256;
@@ -50,7 +51,7 @@ impl Bench<'_> {
             Part::Backlog => self.backlogs(),
             Part::Reverse => self.reverse(),
             Part::Membership => GROUPS.into_iter().for_each(|n| self.membership(n)),
-            Part::Persist => BATCHES.into_iter().for_each(|batch| self.persist(batch)),
+            Part::Persist => [2, LARGEST].into_iter().for_each(|members| self.persist(members)),
         }
     }
 
@@ -81,33 +82,47 @@ impl Bench<'_> {
         }
     }
 
-    fn groups(&self, senders: usize, window: Window) -> Vec<(&'static str, Box<dyn Messages>)> {
-        self.peers.iter().map(|peer| (peer.name(), peer.messages(senders, window))).collect()
+    fn groups(&self, setting: Setting) -> Vec<(&'static str, Box<dyn Messages>)> {
+        self.peers.iter().map(|peer| (peer.name(), peer.messages(setting))).collect()
     }
 
     fn messages(&mut self) {
-        let mut groups = self.groups(1, Window::Default);
-        let rounds = self.rounds(80, 400);
+        let mut groups = self.groups(Setting::of(1));
         for size in SIZES {
             self.progress(&format!("encrypt, decrypt: {size} bytes"));
-            let content = vec![7; size];
-            let case = |work| Case::new(work, "one sender", Unit::Nanoseconds).bytes(size);
-            self.rounds_of(rounds, &mut groups, |group| {
-                let (sent, encrypting) = timed(|| (0..BURST).map(|_| group.encrypt(0, &content)).collect::<Vec<_>>());
-                let frames: Vec<_> = sent.into_iter().map(|bytes| Frame { sender: 0, bytes }).collect();
-                let (read, decrypting) = timed(|| decrypt(group.as_mut(), &frames));
-                check(&read, &content);
-                vec![(case("encrypt"), each(encrypting, BURST)), (case("decrypt"), each(decrypting, BURST))]
-            });
+            self.exchange(&mut groups, |work| Case::new(work, "one sender", Unit::Nanoseconds).bytes(size), size);
         }
+        let members = LARGEST;
+        self.progress(&format!("encrypt, decrypt: {PERSISTED} bytes, {members} members"));
+        let mut groups = self.groups(Setting { members, ..Setting::of(1) });
+        let variant = format!("one sender, {members} members");
+        let case = |work| Case::new(work, variant.clone(), Unit::Nanoseconds).bytes(PERSISTED).n(members);
+        self.exchange(&mut groups, case, PERSISTED);
+    }
+
+    /// One sends and one reads, messages of one size.
+    fn exchange(
+        &mut self,
+        groups: &mut [(&'static str, Box<dyn Messages>)],
+        case: impl Fn(&'static str) -> Case,
+        size: usize,
+    ) {
+        let content = vec![7; size];
+        self.rounds_of(self.rounds(80, 400), groups, |group| {
+            let (sent, encrypting) = timed(|| (0..BURST).map(|_| group.encrypt(0, &content)).collect::<Vec<_>>());
+            let frames: Vec<_> = sent.into_iter().map(|bytes| Frame { sender: 0, bytes }).collect();
+            let (read, decrypting) = timed(|| decrypt(group.as_mut(), &frames));
+            check(&read, &content);
+            vec![(case("encrypt"), each(encrypting, BURST)), (case("decrypt"), each(decrypting, BURST))]
+        });
     }
 
     fn backlogs(&mut self) {
         for (queued, senders) in BACKLOGS {
-            let mut groups = self.groups(senders, Window::Default);
+            let mut groups = self.groups(Setting::of(senders));
             let rounds = if queued <= 64 { self.rounds(30, 150) } else { self.rounds(7, 25) };
             for size in SIZES {
-                self.progress(&format!("backlog: {queued} messages of {size} bytes, {senders} sender(s)"));
+                self.progress(&format!("backlog: {queued} messages of {size} bytes, {senders} at once"));
                 let content = vec![7; size];
                 let variant = if senders == 1 { "one sender".into() } else { format!("{senders} senders") };
                 let case = Case::new("backlog", variant, Unit::Nanoseconds).bytes(size).n(queued);
@@ -125,7 +140,7 @@ impl Bench<'_> {
         self.count_reverse_by_default();
         let rounds = self.rounds(3, 9);
         for size in SIZES {
-            let mut groups = self.groups(1, Window::Wide);
+            let mut groups = self.groups(Setting { window: Window::Wide, ..Setting::of(1) });
             self.progress(&format!("reverse: {REVERSE} messages of {size} bytes"));
             let content = vec![7; size];
             let case = Case::new("reverse", "one sender", Unit::Nanoseconds).bytes(size).n(REVERSE);
@@ -140,7 +155,7 @@ impl Bench<'_> {
     }
 
     fn count_reverse_by_default(&mut self) {
-        let counted = self.groups(1, Window::Default).into_iter().map(|(name, mut group)| {
+        let counted = self.groups(Setting::of(1)).into_iter().map(|(name, mut group)| {
             let mut queue = queue(group.as_mut(), 1, &[7; 32], REVERSE);
             queue.reverse();
             let read = decrypt(group.as_mut(), &queue).iter().flatten().count();
@@ -161,24 +176,25 @@ impl Bench<'_> {
         self.progress(&format!("membership: {n} members"));
         self.rounds_of(rounds, &mut groups, |group| changes(group.as_mut(), n));
         for (name, mut group) in groups {
-            let case = membership_case("state", "one member", Unit::Bytes, group.scope()).n(n);
-            let case = Case { variant: "one member".into(), class: "one member".into(), ..case };
-            self.results.add(name, case, group.stored() as f64);
+            self.results.add(name, Case::new("state", "one member", Unit::Bytes).n(n), group.stored() as f64);
         }
     }
 
-    fn persist(&mut self, batch: usize) {
-        self.progress(&format!("persist: opening stores, batches of {batch}"));
+    fn persist(&mut self, members: usize) {
+        self.progress(&format!("persist: opening stores, {members} members"));
         let mut disks = Vec::new();
         for peer in self.peers {
             for (i, disk) in peer.disks().into_iter().enumerate() {
-                let dir = self.dir.join(format!("{}-{i}-{batch}", peer.name()));
+                let dir = self.dir.join(format!("{} {members} {i}", peer.name()));
                 std::fs::create_dir(&dir).expect("the directory can be written");
-                disks.push((peer.name(), ((disk.open)(&dir), disk)));
+                disks.push((peer.name(), ((disk.open)(&dir, members), disk)));
             }
         }
-        self.progress(&format!("persist: batches of {batch}"));
-        self.rounds_of(self.rounds(7, 25), &mut disks, |(pair, disk)| durable(pair.as_mut(), disk, batch));
+        let rounds = if members == 2 { self.rounds(7, 25) } else { self.rounds(3, 9) };
+        for batch in BATCHES {
+            self.progress(&format!("persist: {members} members, batches of {batch}"));
+            self.rounds_of(rounds, &mut disks, |(pair, disk)| durable(pair.as_mut(), disk, (batch, members)));
+        }
     }
 }
 
@@ -236,7 +252,7 @@ fn changes(group: &mut dyn Membership, n: usize) -> Vec<(Case, f64)> {
 }
 
 /// Messages per second, both ways, each batch on disk before the next.
-fn durable(pair: &mut dyn Persisted, disk: &Disk, batch: usize) -> Vec<(Case, f64)> {
+fn durable(pair: &mut dyn Persisted, disk: &Disk, (batch, members): (usize, usize)) -> Vec<(Case, f64)> {
     let content = [7; PERSISTED];
     let (mut sending, mut receiving) = (Duration::ZERO, Duration::ZERO);
     let batches = BATCHES[BATCHES.len() - 1] / batch;
@@ -246,7 +262,8 @@ fn durable(pair: &mut dyn Persisted, disk: &Disk, batch: usize) -> Vec<(Case, f6
     }
     let class = format!("{}, batches of {batch}", if disk.durable { "durable" } else { "not durable" });
     let variant = format!("{}, {class}", disk.store);
-    let case = |work| Case::new(work, variant.clone(), Unit::PerSecond).bytes(PERSISTED).class(class.clone());
+    let case =
+        |work| Case::new(work, variant.clone(), Unit::PerSecond).bytes(PERSISTED).n(members).class(class.clone());
     let rate = |time: Duration| (batches * batch) as f64 / time.as_secs_f64();
     vec![(case("persist_send"), rate(sending)), (case("persist_receive"), rate(receiving))]
 }

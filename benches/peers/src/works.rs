@@ -11,14 +11,30 @@ pub trait Peer {
     /// What a reader must know to compare it with others.
     fn notes(&self) -> Vec<String>;
 
-    /// A group of these senders and one reader, with all state in memory.
-    fn messages(&self, senders: usize, window: Window) -> Box<dyn Messages>;
+    /// A group like this, with all state in memory.
+    fn messages(&self, setting: Setting) -> Box<dyn Messages>;
 
     /// A group of `n` members, and what changes it.
     fn membership(&self, n: usize) -> Box<dyn Membership>;
 
     /// The ways to keep its state on disk.
     fn disks(&self) -> Vec<Disk>;
+}
+
+/// Who is in a group in which messages are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub senders: usize,
+    /// The senders, one reader, and others who are silent.
+    pub members: usize,
+    pub window: Window,
+}
+
+impl Setting {
+    /// So many senders and one reader.
+    pub const fn of(senders: usize) -> Self {
+        Self { senders, members: senders + 1, window: Window::Default }
+    }
 }
 
 /// How late a message may come.
@@ -103,8 +119,11 @@ pub trait Membership {
 pub struct Disk {
     pub store: &'static str,
     pub durable: bool,
-    pub open: Box<dyn Fn(&Path) -> Box<dyn Persisted>>,
+    /// Opens new stores in a directory, for two of a group of so many.
+    pub open: Open,
 }
+
+type Open = Box<dyn Fn(&Path, usize) -> Box<dyn Persisted>>;
 
 /// A sender and a reader of one group, each with a store of its own on disk.
 pub trait Persisted {

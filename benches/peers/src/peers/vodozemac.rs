@@ -3,7 +3,7 @@
 use vodozemac::megolm::{GroupSession, InboundGroupSession, MegolmMessage, SessionConfig as MegolmConfig, SessionKey};
 use vodozemac::olm::{Account, OlmMessage, Session, SessionConfig as OlmConfig};
 
-use crate::works::{Change, Cost, Disk, Frame, Membership, Messages, Peer, Scope, Window, timed};
+use crate::works::{Change, Cost, Disk, Frame, Membership, Messages, Peer, Scope, Setting, timed};
 
 pub struct Vodozemac;
 
@@ -26,8 +26,10 @@ impl Peer for Vodozemac {
         .to_vec()
     }
 
-    fn messages(&self, senders: usize, _: Window) -> Box<dyn Messages> {
-        let senders: Vec<GroupSession> = (0..senders).map(|_| GroupSession::new(MegolmConfig::default())).collect();
+    fn messages(&self, setting: Setting) -> Box<dyn Messages> {
+        // Everyone but the reader has a session.
+        let senders: Vec<GroupSession> =
+            (1..setting.members).map(|_| GroupSession::new(MegolmConfig::default())).collect();
         let reader = senders.iter().map(|s| InboundGroupSession::new(&s.session_key(), MegolmConfig::default()));
         Box::new(Megolm { reader: reader.collect(), senders })
     }

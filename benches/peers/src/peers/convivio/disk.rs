@@ -16,38 +16,43 @@ use crate::sqlite::{self, Settings};
 use crate::works::{Disk, Persisted, timed};
 
 pub(super) fn all() -> Vec<Disk> {
-    let redb = |dir: &Path| {
+    let redb = |dir: &Path, members: usize| {
         let store = |name: &str| RedbStore::create(dir.join(name)).unwrap();
-        pair(store("sender.redb"), store("reader.redb"))
+        pair(store("sender.redb"), store("reader.redb"), members)
     };
     let sqlite = |settings: &'static Settings| Disk {
         store: settings.name,
         durable: settings.durable,
-        open: Box::new(|dir| {
+        open: Box::new(|dir, members| {
             let store = |name: &str| SqliteStore::open(settings, &dir.join(name)).unwrap();
-            pair(store("sender.db"), store("reader.db"))
+            pair(store("sender.db"), store("reader.db"), members)
         }),
     };
     let redb = Disk { store: "redb", durable: true, open: Box::new(redb) };
     std::iter::once(redb).chain(sqlite::ALL.iter().map(sqlite)).collect()
 }
 
-fn pair(sending: impl Store + 'static, reading: impl Store + 'static) -> Box<dyn Persisted> {
+fn pair(sending: impl Store + 'static, reading: impl Store + 'static, members: usize) -> Box<dyn Persisted> {
     let app = App::new("town.example").unwrap();
     let mut hub = LocalHub::new();
     let mut sender = app.client_on("sender", sending).unwrap();
     let mut reader = app.client_on("reader", reading).unwrap();
-    let group = sender.create_group(App::policy(&[&app]).unwrap(), GroupInfo::new("Two", "").unwrap()).unwrap();
-    let package = UnverifiedKeyPackage::try_from(&reader.key_packages(1).unwrap().remove(0)).unwrap();
+    let group = sender.create_group(App::policy(&[&app]).unwrap(), GroupInfo::new("Everyone", "").unwrap()).unwrap();
     hub.sync(&mut sender).unwrap();
-    sender.change(&group, Change::Add(vec![package])).unwrap();
+    let silent = (2..members).map(|i| package(&mut app.client(&format!("silent{i}")).unwrap()));
+    let everyone = std::iter::once(package(&mut reader)).chain(silent).collect();
+    sender.change(&group, Change::Add(everyone)).unwrap();
     hub.sync(&mut sender).unwrap();
-    hub.sync(&mut reader).unwrap();
+    let invited = hub.sync(&mut reader).unwrap();
     reader.answer(&group, Answer::Accept).unwrap();
-    let events = hub.sync(&mut reader).unwrap();
-    let seen = events.last().map_or(EventId(1), |event| event.id);
+    let joined = hub.sync(&mut reader).unwrap();
+    let seen = invited.iter().chain(&joined).last().expect("an invitation").id;
     hub.sync(&mut sender).unwrap();
     Box::new(Pair { hub, sender, reader, group, seen })
+}
+
+fn package(client: &mut Client) -> UnverifiedKeyPackage {
+    UnverifiedKeyPackage::try_from(&client.key_packages(1).unwrap().remove(0)).unwrap()
 }
 
 struct Pair {

@@ -10,7 +10,7 @@ use convivio::{Epoch, GroupId, LeafIndex, Secret, SigningKey};
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 
-use crate::works::{Disk, Frame, Membership, Messages, Peer, Window};
+use crate::works::{Disk, Frame, Membership, Messages, Peer, Setting};
 
 pub struct Convivio;
 
@@ -36,8 +36,9 @@ impl Peer for Convivio {
         .to_vec()
     }
 
-    fn messages(&self, senders: usize, _: Window) -> Box<dyn Messages> {
-        Box::new(Ratchet::new(senders))
+    fn messages(&self, setting: Setting) -> Box<dyn Messages> {
+        // Everyone but the reader has a chain.
+        Box::new(Ratchet::new(setting.members - 1))
     }
 
     fn membership(&self, n: usize) -> Box<dyn Membership> {

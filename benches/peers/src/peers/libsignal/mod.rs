@@ -9,7 +9,7 @@ use wacore_libsignal::protocol::{
     group_decrypt, group_encrypt, process_sender_key_distribution_message,
 };
 
-use crate::works::{Change, Cost, Disk, Frame, Membership, Messages, Peer, Scope, Window, timed};
+use crate::works::{Change, Cost, Disk, Frame, Membership, Messages, Peer, Scope, Setting, timed};
 use store::SenderKeys;
 use user::{User, Wire};
 
@@ -34,10 +34,11 @@ impl Peer for Libsignal {
         .to_vec()
     }
 
-    fn messages(&self, senders: usize, _: Window) -> Box<dyn Messages> {
+    fn messages(&self, setting: Setting) -> Box<dyn Messages> {
         let mut messages =
             Messaging { names: Vec::new(), sending: SenderKeys::default(), reader: SenderKeys::default() };
-        for i in 0..senders {
+        // Everyone but the reader has a sender key.
+        for i in 1..setting.members {
             let name = SenderKeyName::new("group".into(), format!("sender{i}"));
             let key = new_sender_key(&name, &mut messages.sending);
             accept(&name, &key, &mut messages.reader);

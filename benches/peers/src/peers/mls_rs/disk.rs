@@ -6,19 +6,20 @@ use std::time::Duration;
 use mls_rs::CryptoProvider;
 use mls_rs::client_builder::MlsConfig;
 use mls_rs::group::Group;
+use mls_rs::storage_provider::in_memory::InMemoryGroupStateStorage;
 use mls_rs_provider_sqlite::connection_strategy::ConnectionStrategy;
 use mls_rs_provider_sqlite::storage::SqLiteGroupStateStorage;
 use mls_rs_provider_sqlite::{SqLiteDataStorageEngine, SqLiteDataStorageError};
 use rusqlite::Connection;
 
-use super::{client, decrypt, encrypt, found};
+use super::{client, decrypt, encrypt, found, key_package};
 use crate::sqlite::{self, Settings};
 use crate::works::{Disk, Persisted, timed};
 
 pub(super) fn all<P: CryptoProvider + Clone + 'static>(crypto: &P) -> Vec<Disk> {
     let disk = |settings: &'static Settings| {
         let crypto = crypto.clone();
-        let open = move |dir: &Path| open(&crypto, settings, dir);
+        let open = move |dir: &Path, members: usize| open(&crypto, settings, dir, members);
         Disk { store: settings.name, durable: settings.durable, open: Box::new(open) }
     };
     sqlite::ALL.iter().map(disk).collect()
@@ -44,9 +45,11 @@ fn open<P: CryptoProvider + Clone + 'static>(
     crypto: &P,
     settings: &'static Settings,
     dir: &Path,
+    members: usize,
 ) -> Box<dyn Persisted> {
     let [sender, reader] = ["sender.db", "reader.db"].map(|name| client(crypto, storage(dir.join(name), settings)));
-    let (mut sender, mut others) = found(&sender, &[reader]);
+    let silent = (2..members).map(|_| key_package(&client(crypto, InMemoryGroupStateStorage::new())));
+    let (mut sender, mut others) = found(&sender, &[reader], silent.collect());
     let mut reader = others.remove(0);
     sender.write_to_storage().unwrap();
     reader.write_to_storage().unwrap();

@@ -13,8 +13,9 @@ use mls_rs::{CipherSuite, CipherSuiteProvider, Client, CryptoProvider, GroupStat
 use mls_rs_crypto_awslc::AwsLcCryptoProvider;
 use mls_rs_crypto_rustcrypto::RustCryptoProvider;
 
-use crate::works::{Disk, Frame, Membership, Messages, Peer, Window};
+use crate::works::{Disk, Frame, Membership, Messages, Peer, Setting};
 
+const AWS_LC: &str = "mls-rs aws-lc";
 const SUITE: CipherSuite = CipherSuite::CURVE25519_AES128;
 
 /// With the provider that everyone may use.
@@ -24,7 +25,7 @@ pub fn rust_crypto() -> impl Peer {
 
 /// With the provider over C and assembly.
 pub fn aws_lc() -> impl Peer {
-    MlsRs { name: "mls-rs aws-lc", crypto: AwsLcCryptoProvider::new() }
+    MlsRs { name: AWS_LC, crypto: AwsLcCryptoProvider::new() }
 }
 
 struct MlsRs<P> {
@@ -38,6 +39,9 @@ impl<P: CryptoProvider + Clone + 'static> Peer for MlsRs<P> {
     }
 
     fn notes(&self) -> Vec<String> {
+        if self.name == AWS_LC {
+            return vec!["As with RustCrypto, but computed by aws-lc: C and assembly for each processor.".into()];
+        }
         [
             "Suite X25519, AES-128-GCM, SHA-256, Ed25519; basic credentials, so nobody vouches for a member. Commits are \
              private messages (`encrypt_control_messages`), padding as it is set by default, the ratchet tree inside \
@@ -51,10 +55,11 @@ impl<P: CryptoProvider + Clone + 'static> Peer for MlsRs<P> {
         .to_vec()
     }
 
-    fn messages(&self, senders: usize, _: Window) -> Box<dyn Messages> {
-        let founder = client(&self.crypto, InMemoryGroupStateStorage::new());
-        let others: Vec<_> = (0..senders).map(|_| client(&self.crypto, InMemoryGroupStateStorage::new())).collect();
-        let (first, mut joined) = found(&founder, &others);
+    fn messages(&self, setting: Setting) -> Box<dyn Messages> {
+        let in_memory = || client(&self.crypto, InMemoryGroupStateStorage::new());
+        let others: Vec<_> = (0..setting.senders).map(|_| in_memory()).collect();
+        let silent = (1 + others.len()..setting.members).map(|_| key_package(&in_memory()));
+        let (first, mut joined) = found(&in_memory(), &others, silent.collect());
         let reader = joined.pop().expect("somebody reads");
         let senders = std::iter::once(first).chain(joined).collect();
         Box::new(Messaging { senders, reader })
@@ -89,12 +94,16 @@ where
         .build()
 }
 
-/// A group of a founder and these others, all in it.
-fn found<C: MlsConfig>(founder: &Client<C>, others: &[Client<C>]) -> (Group<C>, Vec<Group<C>>) {
+/// A group of a founder, these others who hold it too, and the owners of these key packages.
+fn found<C: MlsConfig>(
+    founder: &Client<C>,
+    others: &[Client<C>],
+    silent: Vec<MlsMessage>,
+) -> (Group<C>, Vec<Group<C>>) {
     let mut group = founder.create_group(Default::default(), Default::default(), None).unwrap();
     let mut commit = group.commit_builder();
-    for other in others {
-        commit = commit.add_member(key_package(other)).unwrap();
+    for package in others.iter().map(key_package).chain(silent) {
+        commit = commit.add_member(package).unwrap();
     }
     let output = commit.build().unwrap();
     group.apply_pending_commit().unwrap();

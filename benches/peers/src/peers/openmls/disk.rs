@@ -36,7 +36,7 @@ pub(super) fn all() -> Vec<Disk> {
     let disk = |settings: &'static Settings| Disk {
         store: settings.name,
         durable: settings.durable,
-        open: Box::new(move |dir| open(settings, dir)),
+        open: Box::new(move |dir, members| open(settings, dir, members)),
     };
     sqlite::ALL.iter().map(disk).collect()
 }
@@ -47,10 +47,10 @@ fn connect(settings: &Settings, path: &Path) -> Rc<Connection> {
     Rc::new(connection)
 }
 
-fn open(settings: &Settings, dir: &Path) -> Box<dyn Persisted> {
+fn open(settings: &Settings, dir: &Path, members: usize) -> Box<dyn Persisted> {
     let connections = ["sender.db", "reader.db"].map(|name| connect(settings, &dir.join(name)));
     let [sender, reader] = connections.clone().map(|connection| Member::new(Storage::new(connection)));
-    let (sending, mut joined) = found(&sender, std::slice::from_ref(&reader), Window::Default);
+    let (sending, mut joined) = found(&sender, std::slice::from_ref(&reader), members, Window::Default);
     let receiving = joined.remove(0);
     let [sender, reader] = [(sender, sending), (reader, receiving)]
         .into_iter()

@@ -11,7 +11,7 @@ use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::{MemoryStorage, RustCrypto};
 use openmls_traits::storage::{CURRENT_VERSION, StorageProvider};
 
-use crate::works::{Disk, Frame, Membership, Messages, Peer, Window};
+use crate::works::{Disk, Frame, Membership, Messages, Peer, Setting, Window};
 
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 
@@ -38,10 +38,10 @@ impl Peer for OpenMls {
         .to_vec()
     }
 
-    fn messages(&self, senders: usize, window: Window) -> Box<dyn Messages> {
+    fn messages(&self, setting: Setting) -> Box<dyn Messages> {
         let founder = Member::new(MemoryStorage::default());
-        let others: Vec<_> = (0..senders).map(|_| Member::new(MemoryStorage::default())).collect();
-        let (group, mut joined) = found(&founder, &others, window);
+        let others: Vec<_> = (0..setting.senders).map(|_| Member::new(MemoryStorage::default())).collect();
+        let (group, mut joined) = found(&founder, &others, setting.members, setting.window);
         let mut members: Vec<_> = std::iter::once(founder).chain(others).collect();
         let reader = (members.pop().expect("somebody reads"), joined.pop().expect("somebody reads"));
         let senders = members.into_iter().zip(std::iter::once(group).chain(joined)).collect();
@@ -161,14 +161,16 @@ fn parse(bytes: &[u8]) -> Option<MlsMessageIn> {
     MlsMessageIn::tls_deserialize_exact(bytes).ok()
 }
 
-/// A group of a founder and these others, all in it.
+/// A group of `members`, of whom the founder and these others hold it themselves.
 fn found<S: StorageProvider<CURRENT_VERSION>>(
     founder: &Member<S>,
     others: &[Member<S>],
+    members: usize,
     window: Window,
 ) -> (MlsGroup, Vec<MlsGroup>) {
     let mut group = founder.create(window);
-    let packages: Vec<_> = others.iter().map(Member::key_package).collect();
+    let silent = (1 + others.len()..members).map(|_| Member::new(MemoryStorage::default()).key_package());
+    let packages: Vec<_> = others.iter().map(Member::key_package).chain(silent).collect();
     let (_, welcome, _) =
         group.add_members_without_update(&founder.backend, founder.signer.as_ref(), &packages).unwrap();
     group.merge_pending_commit(&founder.backend).unwrap();
