@@ -255,15 +255,17 @@ fn changes(group: &mut dyn Membership, n: usize) -> Vec<(Case, f64)> {
 fn durable(pair: &mut dyn Persisted, disk: &Disk, (batch, members): (usize, usize)) -> Vec<(Case, f64)> {
     let content = [7; PERSISTED];
     let (mut sending, mut receiving) = (Duration::ZERO, Duration::ZERO);
-    let batches = BATCHES[BATCHES.len() - 1] / batch;
+    let batches = (2 * BURST / batch).max(1);
     for _ in 0..batches {
         sending += pair.send(&content, batch);
         receiving += pair.receive();
     }
     let class = format!("{}, batches of {batch}", if disk.durable { "durable" } else { "not durable" });
     let variant = format!("{}, {class}", disk.store);
-    let case =
-        |work| Case::new(work, variant.clone(), Unit::PerSecond).bytes(PERSISTED).n(members).class(class.clone());
+    let case = |work| {
+        let case = Case::new(work, variant.clone(), Unit::PerSecond).bytes(PERSISTED).class(class.clone());
+        if members == 2 { case } else { Case { variant: format!("{variant}, {members} members"), ..case }.n(members) }
+    };
     let rate = |time: Duration| (batches * batch) as f64 / time.as_secs_f64();
     vec![(case("persist_send"), rate(sending)), (case("persist_receive"), rate(receiving))]
 }

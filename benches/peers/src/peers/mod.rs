@@ -12,6 +12,9 @@ use crate::works::Peer;
 /// Whose figures the others' are compared with.
 pub const OWN: &str = "convivio";
 
+/// Who computes with C and assembly. All others are Rust, but for SQLite.
+pub const NOT_RUST: &str = "mls-rs aws-lc";
+
 /// All of them, this project's first.
 pub fn all() -> Vec<Box<dyn Peer>> {
     vec![

@@ -13,9 +13,9 @@ use mls_rs::{CipherSuite, CipherSuiteProvider, Client, CryptoProvider, GroupStat
 use mls_rs_crypto_awslc::AwsLcCryptoProvider;
 use mls_rs_crypto_rustcrypto::RustCryptoProvider;
 
+use crate::peers::NOT_RUST;
 use crate::works::{Disk, Frame, Membership, Messages, Peer, Setting};
 
-const AWS_LC: &str = "mls-rs aws-lc";
 const SUITE: CipherSuite = CipherSuite::CURVE25519_AES128;
 
 /// With the provider that everyone may use.
@@ -25,7 +25,7 @@ pub fn rust_crypto() -> impl Peer {
 
 /// With the provider over C and assembly.
 pub fn aws_lc() -> impl Peer {
-    MlsRs { name: AWS_LC, crypto: AwsLcCryptoProvider::new() }
+    MlsRs { name: NOT_RUST, crypto: AwsLcCryptoProvider::new() }
 }
 
 struct MlsRs<P> {
@@ -39,7 +39,7 @@ impl<P: CryptoProvider + Clone + 'static> Peer for MlsRs<P> {
     }
 
     fn notes(&self) -> Vec<String> {
-        if self.name == AWS_LC {
+        if self.name == NOT_RUST {
             return vec!["As with RustCrypto, but computed by aws-lc: C and assembly for each processor.".into()];
         }
         [
