@@ -16,7 +16,7 @@ const WORKS: [(&str, &str); 14] = [
     ("remove", "Time to make the removal of one of n members."),
     ("heal", "Time for one of n members to renew its own keys."),
     ("receive_commit", "Time for one other member to receive a change."),
-    ("upload", "Bytes that the author of a change sends."),
+    ("upload", "Bytes that the author of a change, or of a message, sends."),
     ("download", "Bytes that one other member gets."),
     ("state", "Bytes that one member of a group of n keeps."),
     ("persist_send", "Messages per second sent, the sender's state on disk before each batch counts."),

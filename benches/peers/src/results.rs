@@ -53,6 +53,12 @@ impl Case {
         Self { class: class.into(), ..self }
     }
 
+    /// With this before its variant.
+    pub fn named(self, prefix: &str) -> Self {
+        let variant = format!("{prefix}{}", self.variant);
+        Self { class: variant.clone(), variant, ..self }
+    }
+
     pub fn compares_with(&self, other: &Self) -> bool {
         let key = |case: &Self| (case.work, case.bytes, case.n, case.unit);
         key(self) == key(other) && self.class == other.class

@@ -23,7 +23,7 @@ const BATCHES: [usize; 2] = [1, 64];
 /// What is measured together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
-    /// encrypt, decrypt
+    /// encrypt, decrypt, and the bytes of a message
     Messages,
     /// backlog
     Backlog,
@@ -113,7 +113,11 @@ impl Bench<'_> {
             let frames: Vec<_> = sent.into_iter().map(|bytes| Frame { sender: 0, bytes }).collect();
             let (read, decrypting) = timed(|| decrypt(group.as_mut(), &frames));
             check(&read, &content);
-            vec![(case("encrypt"), each(encrypting, BURST)), (case("decrypt"), each(decrypting, BURST))]
+            vec![
+                (case("encrypt"), each(encrypting, BURST)),
+                (case("decrypt"), each(decrypting, BURST)),
+                (Case { unit: Unit::Bytes, ..case("upload") }.named("message, "), frames[0].bytes.len() as f64),
+            ]
         });
     }
 

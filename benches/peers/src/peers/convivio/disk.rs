@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use convivio::GroupId;
-use convivio::client::{Answer, Change, Client, EventId};
+use convivio::client::{Answer, Change, Client, Draft, EventId};
 use convivio::group::GroupInfo;
 use convivio::identity::UnverifiedKeyPackage;
-use convivio::log::LogEntry;
+use convivio::log::{LogEntry, Post};
 use convivio::store::{ChangeSet, RecordKey, RedbStore, Store, StoreError};
 use convivio::testing::{App, LocalHub};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -16,23 +16,26 @@ use crate::sqlite::{self, Settings};
 use crate::works::{Disk, Persisted, timed};
 
 pub(super) fn all() -> Vec<Disk> {
-    let redb = |dir: &Path, members: usize| {
-        let store = |name: &str| RedbStore::create(dir.join(name)).unwrap();
-        pair(store("sender.redb"), store("reader.redb"), members)
+    let redb = |store: &'static str, echo: bool| Disk {
+        store,
+        durable: true,
+        open: Box::new(move |dir, members| {
+            let store = |name: &str| RedbStore::create(dir.join(name)).unwrap();
+            Box::new(Pair { echo, ..pair(store("sender.redb"), store("reader.redb"), members) })
+        }),
     };
     let sqlite = |settings: &'static Settings| Disk {
         store: settings.name,
         durable: settings.durable,
         open: Box::new(|dir, members| {
             let store = |name: &str| SqliteStore::open(settings, &dir.join(name)).unwrap();
-            pair(store("sender.db"), store("reader.db"), members)
+            Box::new(pair(store("sender.db"), store("reader.db"), members))
         }),
     };
-    let redb = Disk { store: "redb", durable: true, open: Box::new(redb) };
-    std::iter::once(redb).chain(sqlite::ALL.iter().map(sqlite)).collect()
+    [redb("redb", false), redb("redb, echo", true)].into_iter().chain(sqlite::ALL.iter().map(sqlite)).collect()
 }
 
-fn pair(sending: impl Store + 'static, reading: impl Store + 'static, members: usize) -> Box<dyn Persisted> {
+fn pair(sending: impl Store + 'static, reading: impl Store + 'static, members: usize) -> Pair {
     let app = App::new("town.example").unwrap();
     let mut hub = LocalHub::new();
     let mut sender = app.client_on("sender", sending).unwrap();
@@ -48,7 +51,7 @@ fn pair(sending: impl Store + 'static, reading: impl Store + 'static, members: u
     let joined = hub.sync(&mut reader).unwrap();
     let seen = invited.iter().chain(&joined).last().expect("an invitation").id;
     hub.sync(&mut sender).unwrap();
-    Box::new(Pair { hub, sender, reader, group, seen })
+    Pair { hub, sender, reader, group, seen, echo: false }
 }
 
 fn package(client: &mut Client) -> UnverifiedKeyPackage {
@@ -62,23 +65,42 @@ struct Pair {
     group: GroupId,
     /// The last event that the reader's app has taken over.
     seen: EventId,
+    /// Whether reading one's own messages from the log again, which takes them off the queue, is part of sending.
+    echo: bool,
+}
+
+impl Pair {
+    /// The time to hear that the hub has taken these posts and to read them again, as one batch.
+    fn echo(&mut self, posts: &[Post]) -> Duration {
+        let from = self.sender.identity().unwrap().user().domain().clone();
+        let replies: Vec<_> = posts.iter().map(|post| self.hub.post(&from, post)).collect();
+        let entries = self.hub.deliver(&mut self.sender).unwrap();
+        assert_eq!(entries.len(), posts.len());
+        let hear = |draft: &mut Draft<'_>| {
+            posts.iter().zip(&replies).try_for_each(|(post, reply)| draft.posted(post, *reply))?;
+            draft.receive(&entries)
+        };
+        timed(|| self.sender.stage(hear).unwrap().apply().unwrap()).1
+    }
 }
 
 impl Persisted for Pair {
     fn send(&mut self, content: &[u8], batch: usize) -> Duration {
-        let (posts, time) = timed(|| {
-            let queue = |draft: &mut convivio::client::Draft<'_>| {
+        let ((posts, sent), time) = timed(|| {
+            let queue = |draft: &mut Draft<'_>| {
                 for _ in 0..batch {
                     draft.send(self.group, content)?;
                 }
                 draft.outbox(batch)
             };
             let posts = self.sender.stage(queue).unwrap().apply().unwrap().posts;
-            posts.iter().map(|post| post.to_bytes()).collect::<Vec<_>>()
+            let sent: Vec<_> = posts.iter().map(Post::to_bytes).collect();
+            (posts, sent)
         });
-        assert_eq!(posts.len(), batch);
+        assert_eq!(sent.len(), batch);
+        let echo = if self.echo { self.echo(&posts) } else { Duration::ZERO };
         self.hub.sync(&mut self.sender).unwrap();
-        time
+        time + echo
     }
 
     fn receive(&mut self) -> Duration {
@@ -87,7 +109,7 @@ impl Persisted for Pair {
         let seen = self.seen;
         let (events, time) = timed(|| {
             let entries: Vec<_> = entries.iter().map(|entry| LogEntry::from_bytes(entry).unwrap()).collect();
-            let receive = |draft: &mut convivio::client::Draft<'_>| {
+            let receive = |draft: &mut Draft<'_>| {
                 draft.ack(seen)?;
                 draft.receive(&entries)
             };

@@ -29,7 +29,8 @@ impl Peer for Convivio {
              member downloads is what a hub hands it: the shared part and its own stanza.",
             "Persisted: `Client`. Sending is queueing and draining the outbox in one transaction; receiving writes the \
              chain and the content of every message to the inbox, and acknowledges what the batch before it gave, in \
-             one transaction. What the hub does, and the sender's own echo, are not in the time.",
+             one transaction. What the hub does is not in the time, nor is the sender's reading of its own messages in the \
+             log, except where it says echo.",
             "State: all records of one member.",
         ]
         .map(String::from)
