@@ -173,6 +173,6 @@ impl Group {
         let group =
             Self { state, own, signing: secrets.signing.duplicate(), seal: secrets.seal.duplicate(), secrets: epoch };
         let readmitted = invitation.replaced.iter().any(|replaced| replaced.new == own);
-        Ok(Joined { group, chains, inviter, readmitted, welcome: opened.id() })
+        Ok(Joined { group, chains: chains.into_list(), inviter, readmitted, welcome: opened.id() })
     }
 }

@@ -20,16 +20,24 @@ struct Buffer(Vec<u8>);
 impl Write for Buffer {
     type Error = Infallible;
 
+    #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
         let len = self.0.len().saturating_add(bytes.len());
         if len > self.0.capacity() {
-            let mut grown = Vec::with_capacity(len.max(self.0.capacity().saturating_mul(2)).max(64));
-            grown.extend_from_slice(&self.0);
-            self.0.zeroize();
-            self.0 = grown;
+            self.grow(len);
         }
         self.0.extend_from_slice(bytes);
         Ok(())
+    }
+}
+
+impl Buffer {
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        let mut grown = Vec::with_capacity(len.max(self.0.capacity().saturating_mul(2)).max(64));
+        grown.extend_from_slice(&self.0);
+        self.0.zeroize();
+        self.0 = grown;
     }
 }
 
@@ -79,6 +87,12 @@ impl Writer {
         self
     }
 
+    /// Items that are encoded already.
+    pub(crate) fn encoded(&mut self, items: &[u8]) -> &mut Self {
+        let _ = self.0.writer_mut().write_all(items);
+        self
+    }
+
     /// An array of items.
     pub(crate) fn list<'a, T: Wire + 'a>(&mut self, items: impl ExactSizeIterator<Item = &'a T>) -> &mut Self {
         self.array(items.len());
@@ -94,6 +108,17 @@ impl Writer {
             Some(value) => self.item(value),
             None => self.null(),
         }
+    }
+
+    /// What has been written so far.
+    pub(crate) fn written(&self) -> &[u8] {
+        &self.0.writer().0
+    }
+
+    /// Starts anew in the same buffer, for what is no secret.
+    pub(crate) fn clear(&mut self) -> &mut Self {
+        self.0.writer_mut().0.clear();
+        self
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
