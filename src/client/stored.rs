@@ -1,7 +1,6 @@
 //! A session as records: written through as it changes, read when a group is first used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::queue::{Row, read_pending, read_row, row_record};
 use super::records::{self, Record};
@@ -9,8 +8,8 @@ use super::session::{Cursor, Session};
 use super::standing::{Status, doubt_number, doubt_of, status_number, status_of};
 use crate::crypto::kem::SealSecret;
 use crate::crypto::sign::SigningKey;
-use crate::error::{Error, Result};
-use crate::group::{ChainKeys, EpochSecrets, Group, PAGE, UnverifiedState};
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{ChainKeys, EpochSecrets, Group, PAGE, StoredState};
 use crate::identity::UnverifiedLeaf;
 use crate::ids::{Epoch, Generation, GroupId, LeafIndex};
 use crate::limits;
@@ -98,7 +97,7 @@ impl Session {
 
     pub(super) fn save_epoch(&self, changes: &mut ChangeSet) {
         self.save_group(changes);
-        let state = self.group.state.encode_without_leaves();
+        let state = self.group.state.encode_for_record();
         let record = records::encode_large(state.len().saturating_add(8), 1, |w| {
             w.bytes(&state);
         });
@@ -194,16 +193,17 @@ fn check_generations(queue: &BTreeMap<u64, Row>, sending: Option<&SendingChain>)
 }
 
 fn load_group(id: GroupId, need: &dyn Fn(RecordKey) -> Result<Record>) -> Result<(Status, Group)> {
-    let state =
-        records::decode(&need(records::state(id))?, 1, |r| UnverifiedState::<LeafIndex>::decode(r.bytes(usize::MAX)?))?;
-    let UnverifiedState { mut state, leaves } = state;
-    for index in leaves {
+    let stored = records::decode(&need(records::state(id))?, 1, |r| StoredState::decode(r.bytes(usize::MAX)?))?;
+    let state = stored.with_leaves(|index| {
         let record = need(records::leaf(id, index))?;
         let leaf = records::decode(&record, 1, |r| UnverifiedLeaf::decode(r.bytes(limits::LEAF)?))?;
         // It was verified before it was stored.
-        let contradiction = |error| Error::damaged("a stored group contradicts itself").caused_by(error);
-        state.seat(index, Arc::new(leaf.assume_verified())).map_err(contradiction)?;
-    }
+        Ok(leaf.assume_verified())
+    });
+    let state = state.map_err(|error| match error.kind() {
+        ErrorKind::Malformed => Error::damaged("a stored group contradicts itself: restore the store").caused_by(error),
+        _ => error,
+    })?;
     let context_hash = state.context_hash();
     records::decode(&need(records::group(id))?, 9, |r| {
         let status = status_of(r.u64()?)?;

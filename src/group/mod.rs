@@ -29,7 +29,7 @@ pub(crate) use proposal::leave_input;
 pub use proposal::{LeaveScope, Proposal};
 pub use request::RejoinRequest;
 pub(crate) use schedule::EpochSecrets;
-pub(crate) use state::UnverifiedState;
+pub(crate) use state::StoredState;
 pub use state::{GroupState, User};
 pub use welcome::Joined;
 

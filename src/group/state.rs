@@ -167,27 +167,28 @@ impl GroupState {
         Ok((leaf, user))
     }
 
-    /// The state without its leaves, for a record of its own; the leaves are records of theirs.
-    pub(crate) fn encode_without_leaves(&self) -> Vec<u8> {
-        let users: usize = self.users.encoded().map(<[u8]>::len).sum();
-        let mut w =
-            Writer::with_capacity(users.saturating_add(self.leaves.len().saturating_mul(5)).saturating_add(1_024));
+    /// The state for a record of its own. Leaves are records of theirs; users follow from them, but for the roles and least
+    /// serials of those who are not plain members.
+    pub(crate) fn encode_for_record(&self) -> Vec<u8> {
+        let ranked: Vec<_> =
+            self.users.iter().filter(|(_, user)| user.role != Role::Member || user.least_serial != 0).collect();
+        let mut w = Writer::with_capacity(self.leaves.len().saturating_mul(5).saturating_add(1_024));
         w.array(11);
-        self.write_parts(&mut w, |w| {
-            w.array(self.leaves.len());
-            for index in self.leaves.keys() {
-                w.item(index);
+        let users = |w: &mut Writer| {
+            w.array(ranked.len());
+            for (uri, user) in ranked {
+                w.array(3).item(uri).item(&user.role).uint(user.least_serial);
             }
+        };
+        self.write_parts(&mut w, users, |w| {
+            w.list(self.leaves.keys());
         });
         w.finish()
     }
 
-    fn write_parts(&self, w: &mut Writer, leaves: impl FnOnce(&mut Writer)) {
+    fn write_parts(&self, w: &mut Writer, users: impl FnOnce(&mut Writer), leaves: impl FnOnce(&mut Writer)) {
         w.item(&self.suite).item(&self.group).item(&self.epoch);
-        w.array(self.users.len());
-        self.users.encoded().for_each(|users| {
-            w.encoded(users);
-        });
+        users(w);
         w.list(self.barred.iter());
         leaves(w);
         w.item(&self.next_leaf).item(&self.policy).item(&self.info).item(&self.time).bytes(&self.transcript);
@@ -196,7 +197,13 @@ impl GroupState {
     /// What a welcome carries.
     pub(crate) fn write(&self, w: &mut Writer) {
         w.array(12).uint(VERSION);
-        self.write_parts(w, |w| {
+        let users = |w: &mut Writer| {
+            w.array(self.users.len());
+            self.users.encoded().for_each(|users| {
+                w.encoded(users);
+            });
+        };
+        self.write_parts(w, users, |w| {
             w.array(self.leaves.len());
             for (index, leaf) in &self.leaves {
                 w.array(2).item(index).bytes(leaf.encoded());
@@ -205,24 +212,36 @@ impl GroupState {
     }
 }
 
-/// A state as a welcome carries it, or with leaves still to be loaded: nothing in it is checked but its form.
+/// A state as a welcome carries it: nothing in it is checked but its form.
 #[derive(Debug)]
-pub(crate) struct UnverifiedState<L> {
+pub(crate) struct UnverifiedState {
     pub(crate) state: GroupState,
-    pub(crate) leaves: Vec<L>,
+    pub(crate) leaves: Vec<(LeafIndex, UnverifiedLeaf)>,
 }
 
-impl UnverifiedState<(LeafIndex, UnverifiedLeaf)> {
+impl UnverifiedState {
     pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self> {
         r.array(12)?;
         if r.u64()? != VERSION {
             return Err(Error::new(ErrorKind::Unsupported, "a group of a newer protocol version: update the library"));
         }
-        Self::read_parts(r, |r| {
+        let read_user = |r: &mut Reader<'_>| {
+            r.array(4)?;
+            let uri: UserUri = r.item()?;
+            Ok((uri, User { identity: r.item()?, role: r.item()?, least_serial: r.u64()?, devices: Vec::new() }))
+        };
+        let read_leaf = |r: &mut Reader<'_>| {
             r.array(2)?;
             let index = r.item()?;
             Ok((index, UnverifiedLeaf::decode(r.bytes(limits::LEAF)?)?))
-        })
+        };
+        let (mut state, users, leaves) = read_parts(r, read_user, read_leaf)?;
+        for (uri, user) in users {
+            if state.users.insert(uri, user).is_some() {
+                return Err(inconsistent());
+            }
+        }
+        Ok(Self { state, leaves })
     }
 
     /// Checks that the parts fit together and verifies every leaf's chain of trust: signatures and domains for all,
@@ -246,9 +265,7 @@ impl UnverifiedState<(LeafIndex, UnverifiedLeaf)> {
         state.check()?;
         Ok(state)
     }
-}
 
-impl UnverifiedState<(LeafIndex, UnverifiedLeaf)> {
     /// The state without verifying its leaves: only from one's own storage.
     pub(crate) fn assume_verified(self) -> Result<GroupState> {
         let Self { mut state, leaves } = self;
@@ -260,49 +277,68 @@ impl UnverifiedState<(LeafIndex, UnverifiedLeaf)> {
     }
 }
 
-impl UnverifiedState<LeafIndex> {
-    /// Reads [`GroupState::encode_without_leaves`] from this device's own store.
+/// A state as [its record](GroupState::encode_for_record) has it.
+pub(crate) struct StoredState {
+    state: GroupState,
+    ranked: Vec<(UserUri, Role, u64)>,
+    leaves: Vec<LeafIndex>,
+}
+
+impl StoredState {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let mut r = Reader::new(bytes);
         r.array(11)?;
-        let state = Self::read_parts(&mut r, |r| r.item())?;
+        let read_user = |r: &mut Reader<'_>| {
+            r.array(3)?;
+            Ok((r.item()?, r.item()?, r.u64()?))
+        };
+        let (state, ranked, leaves) = read_parts(&mut r, read_user, |r| r.item())?;
         r.finish()?;
+        Ok(Self { state, ranked, leaves })
+    }
+
+    /// The whole state, its leaves read by `load` from this device's own store.
+    pub(crate) fn with_leaves(self, load: impl Fn(LeafIndex) -> Result<Leaf>) -> Result<GroupState> {
+        let Self { mut state, ranked, leaves } = self;
+        for index in leaves {
+            let leaf = load(index)?;
+            if !state.users.contains_key(leaf.user()) {
+                state.users.insert(leaf.user().clone(), User::new(leaf.identity_key().clone(), Role::Member));
+            }
+            state.seat(index, Arc::new(leaf))?;
+        }
+        for (uri, role, least_serial) in ranked {
+            let user = state.users.get_mut(&uri).ok_or_else(inconsistent)?;
+            (user.role, user.least_serial) = (role, least_serial);
+        }
         Ok(state)
     }
 }
 
-impl<L> UnverifiedState<L> {
-    fn read_parts(r: &mut Reader<'_>, read_leaf: impl Fn(&mut Reader<'_>) -> Result<L>) -> Result<Self> {
-        let (suite, group, epoch) = (r.item()?, r.item()?, r.item()?);
-        let mut users = PagedMap::new();
-        for _ in 0..r.array_up_to(limits::ROSTER)? {
-            r.array(4)?;
-            let uri = r.item()?;
-            let user = User { identity: r.item()?, role: r.item()?, least_serial: r.u64()?, devices: Vec::new() };
-            if users.insert(uri, user).is_some() {
-                return Err(inconsistent());
-            }
-        }
-        let barred = r.list(limits::BARRED)?;
-        let mut leaves = Vec::new();
-        for _ in 0..r.array_up_to(limits::ROSTER)? {
-            leaves.push(read_leaf(r)?);
-        }
-        let state = GroupState {
-            suite,
-            group,
-            epoch,
-            users,
-            barred,
-            leaves: PagedMap::new(),
-            next_leaf: r.item()?,
-            policy: r.item()?,
-            info: r.item()?,
-            time: r.item()?,
-            transcript: r.fixed()?,
-        };
-        Ok(Self { state, leaves })
-    }
+/// Reads a state without users and leaves, and these as they are read beside it.
+fn read_parts<U, L>(
+    r: &mut Reader<'_>,
+    read_user: impl Fn(&mut Reader<'_>) -> Result<U>,
+    read_leaf: impl Fn(&mut Reader<'_>) -> Result<L>,
+) -> Result<(GroupState, Vec<U>, Vec<L>)> {
+    let (suite, group, epoch) = (r.item()?, r.item()?, r.item()?);
+    let users = (0..r.array_up_to(limits::ROSTER)?).map(|_| read_user(r)).collect::<Result<_>>()?;
+    let barred = r.list(limits::BARRED)?;
+    let leaves = (0..r.array_up_to(limits::ROSTER)?).map(|_| read_leaf(r)).collect::<Result<_>>()?;
+    let state = GroupState {
+        suite,
+        group,
+        epoch,
+        users: PagedMap::new(),
+        barred,
+        leaves: PagedMap::new(),
+        next_leaf: r.item()?,
+        policy: r.item()?,
+        info: r.item()?,
+        time: r.item()?,
+        transcript: r.fixed()?,
+    };
+    Ok((state, users, leaves))
 }
 
 impl GroupState {

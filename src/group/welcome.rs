@@ -88,7 +88,7 @@ impl Invitation {
         zeroize::Zeroizing::new(w.finish())
     }
 
-    fn decode(payload: &[u8]) -> Result<(Self, UnverifiedState<(LeafIndex, UnverifiedLeaf)>)> {
+    fn decode(payload: &[u8]) -> Result<(Self, UnverifiedState)> {
         let mut r = Reader::new(payload);
         r.array(7)?;
         let joiner = Secret::copy_from(r.fixed_ref()?);
