@@ -1,6 +1,7 @@
 //! A group of six devices in which every role, both apps, a barred user and a revoked device are found, as each member's
 //! store has it and as each member's `Group`.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use convivio::group::Group;
@@ -75,8 +76,25 @@ fn group(store: &MemoryStore) -> (Group, SigningKey) {
         let index = u32::from_be_bytes(*key.as_bytes().last_chunk().unwrap());
         Item::Array(vec![number(index), parse(value).unwrap().array()[1].clone()])
     });
-    state[5] = Item::Array(leaves.collect());
+    let leaves: Vec<Item> = leaves.collect();
+    state[3] = Item::Array(users(&leaves, state[3].array()));
+    state[5] = Item::Array(leaves);
     state.insert(0, number(1_u8));
     keys.push(Item::Array(state));
     (Group::from_secret_bytes(&Item::Array(keys).encode()).unwrap(), signing)
+}
+
+/// The users of these leaves, in the order of their URIs: plain members but for those with a role or a least serial of
+/// their own.
+fn users(leaves: &[Item], ranked: &[Item]) -> Vec<Item> {
+    let mut users = BTreeMap::new();
+    for leaf in leaves {
+        let identity = parse(&parse(&leaf.array()[1].content()).unwrap().array()[2].content()).unwrap();
+        let credential = parse(&identity.array()[0].array()[0].content()).unwrap();
+        let [uri, key, _] = credential.array() else { panic!("not a credential") };
+        let rank = ranked.iter().find(|rank| rank.array()[0] == *uri).map(|rank| rank.array()[1..].to_vec());
+        let rank = rank.unwrap_or_else(|| vec![number(1_u8), number(0_u8)]);
+        users.insert(uri.content().to_vec(), Item::Array([vec![uri.clone(), key.clone()], rank].concat()));
+    }
+    users.into_values().collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::crypto::kem::InitKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{GroupInfo, GroupState, Policy, Proposal, RejoinRequest, Role};
-use crate::identity::{UnverifiedKeyPackage, UserUri};
+use crate::identity::{UnverifiedKeyPackage, UserUri, check_all};
 use crate::ids::{DeviceId, LeafHash, LeafIndex, Timestamp};
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer};
@@ -42,6 +42,9 @@ pub(super) type Proposals = (Vec<Proposal>, BTreeMap<LeafHash, InitKey>);
 
 impl Change {
     /// What this change comes to in `state` at `now`. Fails if it cannot be made, or has been made already.
+    ///
+    /// The signatures of those it adds are left to [`verify`](Self::verify), and to the commit. What a commit does not see
+    /// is checked here: that the init key is the one the device signed.
     pub(super) fn proposals(&self, state: &GroupState, own: LeafIndex, now: Timestamp) -> Result<Proposals> {
         let mut init_keys = BTreeMap::new();
         let proposals = match self {
@@ -49,8 +52,8 @@ impl Change {
             Self::Add(packages) => {
                 let mut proposals = Vec::with_capacity(packages.len());
                 for package in packages {
-                    let verified = package.clone().verify(&state.policy.apps, now)?;
-                    init_keys.insert(verified.id(), verified.init_key().clone());
+                    package.check_claims(&state.policy.apps, now)?;
+                    init_keys.insert(package.id(), package.init_key().clone());
                     proposals.push(Proposal::Add(package.leaf().clone()));
                 }
                 proposals
@@ -72,6 +75,12 @@ impl Change {
             Self::Leave | Self::Rejoin => return Err(Error::misuse("leaving and rejoining are not commits")),
         };
         Ok((proposals, init_keys))
+    }
+
+    /// Verifies the chains of trust of those it adds, in one batch: whoever asks for a change hears of a forged one at once.
+    pub(super) fn verify(&self, state: &GroupState, now: Timestamp) -> Result<()> {
+        let Self::Add(packages) = self else { return Ok(()) };
+        check_all(packages.iter().map(|package| (package.leaf(), None)), &state.policy.apps, Some(now))
     }
 }
 

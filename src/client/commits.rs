@@ -7,7 +7,7 @@ use super::stage::Draft;
 use super::standing::{Doubt, Status};
 use crate::envelope::{EnvelopeFor, Header};
 use crate::error::{ErrorKind, Result};
-use crate::group::{CommitHeader, Rejected, Role, Transition, entry_hash};
+use crate::group::{ChainKeys, CommitHeader, Rejected, Role, Transition, entry_hash};
 use crate::identity::Leaf;
 use crate::ids::LeafIndex;
 use crate::limits;
@@ -56,7 +56,7 @@ impl Draft<'_> {
         };
         let commit = Header::decode(header).and_then(|header| EnvelopeFor::new(header, stanza, body.to_vec()));
         let processed = match &commit {
-            Ok(commit) => session.group.process(commit, own.as_ref().map(|pending| &pending.fresh)),
+            Ok(commit) => session.group.process_in_pages(commit, own.as_ref().map(|pending| &pending.fresh)),
             Err(_) => {
                 self.doubt(session, seq, Doubt::Unopened);
                 return Ok(false);
@@ -142,8 +142,14 @@ impl Draft<'_> {
     }
 
     /// Enters the epoch of a valid commit.
-    fn adopt(&mut self, session: &mut Session, seq: u64, transition: Transition, own: Option<Pending>) -> Result<()> {
-        let Transition { group, chains, by, changes: effects, seen } = transition;
+    fn adopt(
+        &mut self,
+        session: &mut Session,
+        seq: u64,
+        (transition, chains): (Transition, ChainKeys),
+        own: Option<Pending>,
+    ) -> Result<()> {
+        let Transition { group, by, changes: effects, seen, .. } = transition;
         let author = session.group.state.member(by)?.0.user().clone();
         if by == session.group.own {
             session.cursor.renewed = self.environment.now();

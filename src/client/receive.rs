@@ -369,7 +369,7 @@ fn message_run(entries: &[&LogEntry], next: u64) -> usize {
     (0..).zip(entries).take_while(is_next).count()
 }
 
-fn sort<'a>(session: &Session, entry: &'a LogEntry) -> Sort<'a> {
+fn sort<'a>(session: &mut Session, entry: &'a LogEntry) -> Sort<'a> {
     let EntryBody::Message(bytes) = &entry.body else { return Sort::Void };
     let context = &session.group.secrets.context;
     let Ok(frame) = Frame::parse(bytes) else { return Sort::Void };
@@ -382,7 +382,7 @@ fn sort<'a>(session: &Session, entry: &'a LogEntry) -> Sort<'a> {
     let (leaf, generation) = frame.unmask(context);
     if leaf == session.group.own {
         Sort::Own(bytes, generation)
-    } else if session.group.state.leaves.contains_key(&leaf) {
+    } else if session.ready_chain(leaf) {
         Sort::Other(bytes)
     } else {
         Sort::Foreign

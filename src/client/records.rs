@@ -12,10 +12,6 @@ use crate::labels;
 use crate::store::{RecordKey, Store};
 use crate::wire::{Reader, Wire, Writer};
 
-/// Senders whose untouched first chain keys share a record, so that a sender's first message of an epoch rewrites
-/// about a kilobyte, however large the group.
-pub(super) const PAGE: u32 = 32;
-
 /// The version of every record's form.
 const FORM: u64 = 1;
 
@@ -115,7 +111,12 @@ pub(super) fn load(store: &dyn Store, key: &RecordKey) -> Result<Option<Record>>
 
 /// A record of `count` fields.
 pub(super) fn encode(count: usize, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
-    let mut w = Writer::new();
+    encode_large(0, count, write)
+}
+
+/// A record of `count` fields, with room for `capacity` bytes.
+pub(super) fn encode_large(capacity: usize, count: usize, write: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut w = Writer::with_capacity(capacity);
     w.array(count.saturating_add(1)).uint(FORM);
     write(&mut w);
     w.finish()

@@ -47,6 +47,7 @@ impl Draft<'_> {
                     if proposals.len() > limits::PROPOSALS {
                         return Err(Error::limit("one change makes at most 10,000 proposals"));
                     }
+                    change.verify(&session.group.state, draft.environment.now())?;
                     Row::Change(change)
                 }
             };

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::queue::{Pending, Row, pending_record, row_record};
-use super::records::{self, PAGE};
+use super::records;
 use super::standing::{Doubt, Status};
 use super::stored::leaf_record;
 use crate::crypto::kdf::Hash;
 use crate::error::Result;
-use crate::group::{CommitHeader, Group, Transition};
+use crate::group::{ChainKeys, CommitHeader, Group, PAGE, Transition};
 use crate::ids::{Epoch, Generation, GroupId, LeafHash, LeafIndex, Timestamp};
 use crate::limits;
 use crate::log::{PostBody, PostId};
@@ -70,7 +70,7 @@ impl Cursor {
 }
 
 /// A group in its next epoch, and the first chain keys there.
-pub(super) type Entered = (Group, Vec<(LeafIndex, Secret<32>)>);
+pub(super) type Entered = (Group, ChainKeys);
 
 /// A group held in memory.
 #[derive(Debug)]
@@ -80,6 +80,9 @@ pub(super) struct Session {
     pub(super) cursor: Cursor,
     /// Taken out only while it encrypts.
     pub(super) sending: Option<SendingChain>,
+    /// First chain keys of the senders whose chains have not moved.
+    pub(super) first: ChainKeys,
+    /// The chains of those who have spoken.
     pub(super) chains: ReceivingChains,
     /// Senders whose chain has moved and so has a record of its own.
     pub(super) started: BTreeSet<LeafIndex>,
@@ -104,6 +107,7 @@ impl Session {
             status,
             cursor,
             sending: None,
+            first: ChainKeys::default(),
             chains: ReceivingChains::default(),
             started: BTreeSet::new(),
             queue: BTreeMap::new(),
@@ -117,7 +121,7 @@ impl Session {
             changes.put(records::leaf(session.id(), *index), leaf_record(leaf.encoded()));
         }
         session.trust();
-        session.start_chains(chains);
+        session.start_chains(chains.into_iter().collect());
         session.keep_request_key(changes);
         session.save_epoch(changes);
         session.save_cursor(changes);
@@ -133,10 +137,11 @@ impl Session {
     pub(super) fn advance(&mut self, (group, chains): Entered, changes: &mut ChangeSet) {
         self.erase_chains(changes);
         let (id, old) = (self.id(), &self.group.state.leaves);
-        for index in old.keys().filter(|index| !group.state.leaves.contains_key(index)) {
+        let new = &group.state.leaves;
+        for (index, _) in old.unshared(new).filter(|(index, _)| !new.contains_key(index)) {
             changes.delete(records::leaf(id, *index));
         }
-        for (index, leaf) in &group.state.leaves {
+        for (index, leaf) in new.unshared(old) {
             if !old.get(index).is_some_and(|old| Arc::ptr_eq(old, leaf)) {
                 changes.put(records::leaf(id, *index), leaf_record(leaf.encoded()));
             }
@@ -319,21 +324,37 @@ impl Session {
         }
     }
 
-    fn start_chains(&mut self, chains: Vec<(LeafIndex, Secret<32>)>) {
-        for (index, key) in chains {
-            if index == self.group.own {
-                self.sending = Some(SendingChain::new(index, key, self.group.signing.duplicate()));
-            } else if let Some(leaf) = self.group.state.leaves.get(&index) {
-                self.chains.insert(index, ReceivingChain::new(key, leaf.signature_key().clone()));
-            }
+    fn start_chains(&mut self, mut first: ChainKeys) {
+        let own = self.group.own;
+        self.sending = first.get(own).map(|key| self.group.sending_chain(Secret::copy_from(key)));
+        first.erase(own);
+        self.first = first;
+    }
+
+    /// Has the chain of another member's leaf at hand; whether there is one. Its first key is held until the chain has moved
+    /// and has a record of its own.
+    pub(super) fn ready_chain(&mut self, leaf: LeafIndex) -> bool {
+        if self.chains.get(leaf).is_some() {
+            return true;
         }
+        let (Some(key), Some(sender)) = (self.first.get(leaf), self.group.state.leaves.get(&leaf)) else {
+            return false;
+        };
+        self.chains.insert(leaf, ReceivingChain::new(Secret::copy_from(key), sender.signature_key().clone()));
+        true
+    }
+
+    /// The pages in which the first chain keys of all leaves lie.
+    pub(super) fn pages(&self) -> Vec<u32> {
+        let mut pages: Vec<u32> = self.group.state.leaves.keys().map(|leaf| leaf.0 / PAGE).collect();
+        pages.dedup();
+        pages
     }
 
     /// Erases every chain and late message's key of the epoch that ends.
     fn erase_chains(&mut self, changes: &mut ChangeSet) {
         let id = self.id();
-        let pages: BTreeSet<u32> = self.group.state.leaves.keys().map(|leaf| leaf.0 / PAGE).collect();
-        for page in pages {
+        for page in self.pages() {
             changes.delete(records::page(id, page));
         }
         for leaf in core::mem::take(&mut self.started) {
@@ -344,7 +365,7 @@ impl Session {
                 }
             }
         }
-        self.chains = ReceivingChains::default();
+        (self.first, self.chains) = (ChainKeys::default(), ReceivingChains::default());
         let sent = self.sending.as_ref().map_or(0, |chain| chain.generation().0);
         for generation in 0..sent {
             changes.delete(records::sent(id, Generation(generation)));

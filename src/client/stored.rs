@@ -1,16 +1,15 @@
 //! A session as records: written through as it changes, read when a group is first used.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::queue::{Row, read_pending, read_row, row_record};
-use super::records::{self, PAGE, Record};
+use super::records::{self, Record};
 use super::session::{Cursor, Session};
 use super::standing::{Status, doubt_number, doubt_of, status_number, status_of};
 use crate::crypto::kem::SealSecret;
 use crate::crypto::sign::SigningKey;
-use crate::error::{Error, Result};
-use crate::group::{EpochSecrets, Group, UnverifiedState};
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::{ChainKeys, EpochSecrets, Group, PAGE, StoredState};
 use crate::identity::UnverifiedLeaf;
 use crate::ids::{Epoch, Generation, GroupId, LeafIndex};
 use crate::limits;
@@ -68,6 +67,7 @@ impl Session {
         let id = self.id();
         for leaf in moved {
             if self.started.insert(*leaf) {
+                self.first.erase(*leaf);
                 self.save_page(leaf.0 / PAGE, changes);
             }
             if let Some(chain) = self.chains.get(*leaf) {
@@ -97,31 +97,24 @@ impl Session {
 
     pub(super) fn save_epoch(&self, changes: &mut ChangeSet) {
         self.save_group(changes);
-        let state = self.group.state.encode_without_leaves();
-        changes.put(
-            records::state(self.id()),
-            records::encode(1, |w| {
-                w.bytes(&state);
-            }),
-        );
+        let state = self.group.state.encode_for_record();
+        let record = records::encode_large(state.len().saturating_add(8), 1, |w| {
+            w.bytes(&state);
+        });
+        changes.put(records::state(self.id()), record);
         self.save_sending(changes);
-        let pages: BTreeSet<u32> = self.group.state.leaves.keys().map(|leaf| leaf.0 / PAGE).collect();
-        for page in pages {
+        for page in self.pages() {
             self.save_page(page, changes);
         }
     }
 
     pub(super) fn save_page(&self, page: u32, changes: &mut ChangeSet) {
-        let first = page.saturating_mul(PAGE);
-        let untouched: Vec<(LeafIndex, &ReceivingChain)> = (first..first.saturating_add(PAGE))
-            .map(LeafIndex)
-            .filter(|leaf| !self.started.contains(leaf))
-            .filter_map(|leaf| self.chains.get(leaf).map(|chain| (leaf, chain)))
-            .collect();
-        let record = records::encode(1, |w| {
-            w.array(untouched.len());
-            for (leaf, chain) in untouched {
-                w.array(2).item(&leaf).bytes(chain.chain_key().expose());
+        // A key, its leaf's index and their heads take at most 40 bytes.
+        let room = self.first.page(page).count().saturating_mul(40).saturating_add(8);
+        let record = records::encode_large(room, 1, |w| {
+            w.array(self.first.page(page).count());
+            for (leaf, key) in self.first.page(page) {
+                w.array(2).item(&leaf).bytes(key);
             }
         });
         changes.put(records::page(self.id(), page), record);
@@ -174,6 +167,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Record
         status,
         cursor,
         sending,
+        first: ChainKeys::default(),
         chains: ReceivingChains::default(),
         started: BTreeSet::new(),
         queue,
@@ -199,15 +193,17 @@ fn check_generations(queue: &BTreeMap<u64, Row>, sending: Option<&SendingChain>)
 }
 
 fn load_group(id: GroupId, need: &dyn Fn(RecordKey) -> Result<Record>) -> Result<(Status, Group)> {
-    let state =
-        records::decode(&need(records::state(id))?, 1, |r| UnverifiedState::<LeafIndex>::decode(r.bytes(usize::MAX)?))?;
-    let UnverifiedState { mut state, leaves } = state;
-    for index in leaves {
+    let stored = records::decode(&need(records::state(id))?, 1, |r| StoredState::decode(r.bytes(usize::MAX)?))?;
+    let state = stored.with_leaves(|index| {
         let record = need(records::leaf(id, index))?;
         let leaf = records::decode(&record, 1, |r| UnverifiedLeaf::decode(r.bytes(limits::LEAF)?))?;
         // It was verified before it was stored.
-        state.leaves.insert(index, Arc::new(leaf.assume_verified()));
-    }
+        Ok(leaf.assume_verified())
+    });
+    let state = state.map_err(|error| match error.kind() {
+        ErrorKind::Malformed => Error::damaged("a stored group contradicts itself: restore the store").caused_by(error),
+        _ => error,
+    })?;
     let context_hash = state.context_hash();
     records::decode(&need(records::group(id))?, 9, |r| {
         let status = status_of(r.u64()?)?;
@@ -231,40 +227,32 @@ fn load_chains(session: &mut Session, load: &dyn Fn(RecordKey) -> Result<Option<
     if !matches!(session.status, Status::Active | Status::Leaving | Status::Invited) {
         return Ok(());
     }
-    let mut untouched = BTreeMap::new();
-    let pages: BTreeSet<u32> = session.group.state.leaves.keys().map(|leaf| leaf.0 / PAGE).collect();
-    for page in pages {
+    for page in session.pages() {
         let record = load(records::page(id, page))?.ok_or(Error::damaged("a record of chain keys is missing"))?;
         records::decode(&record, 1, |r| {
             for _ in 0..r.array_up_to(PAGE as usize)? {
                 r.array(2)?;
-                untouched.insert(r.item::<LeafIndex>()?, Secret::copy_from(r.fixed_ref()?));
+                session.first.insert(r.item()?, r.fixed_ref()?);
             }
             Ok(())
         })?;
     }
     for (index, leaf) in &session.group.state.leaves {
-        if *index == session.group.own {
+        if *index == session.group.own || session.first.get(*index).is_some() {
             continue;
         }
-        let key = leaf.signature_key().clone();
-        let chain = match untouched.remove(index) {
-            Some(chain_key) => ReceivingChain::new(chain_key, key),
-            None => {
-                session.started.insert(*index);
-                let record = load(records::chain(id, *index))?.ok_or(Error::damaged("a sender's chain is missing"))?;
-                let (chain_key, next, late) = records::decode(&record, 3, read_chain)?;
-                let mut skipped = BTreeMap::new();
-                for generation in late {
-                    let bytes = load(records::skipped(id, *index, generation))?;
-                    let mut bytes: [u8; 32] = bytes
-                        .and_then(|bytes| bytes.as_slice().try_into().ok())
-                        .ok_or(Error::damaged("a late message's key is missing"))?;
-                    skipped.insert(generation, Secret::from_bytes(&mut bytes));
-                }
-                ReceivingChain::restore(chain_key, next, skipped, key)?
-            }
-        };
+        session.started.insert(*index);
+        let record = load(records::chain(id, *index))?.ok_or(Error::damaged("a sender's chain is missing"))?;
+        let (chain_key, next, late) = records::decode(&record, 3, read_chain)?;
+        let mut skipped = BTreeMap::new();
+        for generation in late {
+            let bytes = load(records::skipped(id, *index, generation))?;
+            let mut bytes: [u8; 32] = bytes
+                .and_then(|bytes| bytes.as_slice().try_into().ok())
+                .ok_or(Error::damaged("a late message's key is missing"))?;
+            skipped.insert(generation, Secret::from_bytes(&mut bytes));
+        }
+        let chain = ReceivingChain::restore(chain_key, next, skipped, leaf.signature_key().clone())?;
         session.chains.insert(*index, chain);
     }
     Ok(())

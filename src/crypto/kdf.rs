@@ -24,6 +24,14 @@ pub(crate) fn hash(label: Label, count: usize, write: impl FnOnce(&mut Writer)) 
     sha256(labelled_short(label, count, write).as_slice())
 }
 
+/// SHA-256 of the array (label, list), the items of the list encoded in pieces.
+pub(crate) fn hash_list<'a>(label: Label, len: usize, items: impl Iterator<Item = &'a [u8]>) -> Hash {
+    let head = labelled_short(label, 1, |w| {
+        w.array(len);
+    });
+    items.fold(Sha256::new().chain_update(head.as_slice()), Digest::chain_update).finalize().into()
+}
+
 /// HKDF-Extract: a pseudorandom key from a salt and input key material.
 pub(crate) fn extract(salt: &[u8; 32], input: &[u8]) -> Secret<32> {
     // HMAC(salt, input), which is what HKDF-Extract is.

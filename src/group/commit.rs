@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::chain_keys::ChainKeys;
 use super::effect::Effect;
 use super::proposal::{Proposal, list_hash};
 use super::rules::{self, Applied};
@@ -256,6 +257,16 @@ impl Group {
     /// The caller decides the order: the first valid commit of an epoch, as the log has it, is the one. On success, drop
     /// this epoch and its chains.
     pub fn process(&self, commit: &envelope::EnvelopeFor, fresh: Option<&FreshKeys>) -> Result<Transition, Rejected> {
+        let (transition, chains) = self.process_in_pages(commit, fresh)?;
+        Ok(Transition { chains: chains.into_list(), ..transition })
+    }
+
+    /// The same, with the chain keys in pages and none in the transition.
+    pub(crate) fn process_in_pages(
+        &self,
+        commit: &envelope::EnvelopeFor,
+        fresh: Option<&FreshKeys>,
+    ) -> Result<(Transition, ChainKeys), Rejected> {
         let seal = fresh.map_or(&self.seal, |fresh| &fresh.seal);
         let (by, opened) = self.open_commit(commit, seal).map_err(Rejected::Unopened)?;
         let header = CommitHeader::decode(opened.header().public()).map_err(invalid)?;
@@ -288,7 +299,7 @@ impl Group {
             return Err(Rejected::Removed);
         }
         let (group, chains) = self.enter(next, entry, by, fresh)?;
-        Ok(Transition { group, chains, by, changes, seen: header.seen })
+        Ok((Transition { group, chains: Vec::new(), by, changes, seen: header.seen }, chains))
     }
 
     fn open_commit(&self, commit: &envelope::EnvelopeFor, seal: &SealSecret) -> Result<(LeafIndex, OpenedEnvelope)> {
@@ -304,7 +315,7 @@ impl Group {
         entry: Entry,
         by: LeafIndex,
         fresh: Option<&FreshKeys>,
-    ) -> Result<(Group, Vec<(LeafIndex, Secret<32>)>), Rejected> {
+    ) -> Result<(Group, ChainKeys), Rejected> {
         let (signing, seal) = match fresh {
             Some(fresh) if by == self.own => (fresh.signing.duplicate(), fresh.seal.duplicate()),
             _ => (self.signing.duplicate(), self.seal.duplicate()),

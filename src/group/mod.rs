@@ -3,9 +3,11 @@
 //! A [`Group`] is one member's view of one epoch. Commits are made and processed by reference and yield the next
 //! epoch; an error leaves what there was. Storage, order and delivery are the [client](crate::client)'s.
 
+mod chain_keys;
 mod commit;
 mod effect;
 mod message;
+mod paged;
 mod policy;
 mod proposal;
 mod request;
@@ -17,6 +19,7 @@ mod welcome;
 
 use core::fmt;
 
+pub(crate) use chain_keys::{ChainKeys, PAGE};
 pub(crate) use commit::entry_hash;
 pub use commit::{CommitHeader, FreshKeys, Mailboxes, NewCommit, Occasion, Rejected, Transition};
 pub use effect::Effect;
@@ -26,7 +29,7 @@ pub(crate) use proposal::leave_input;
 pub use proposal::{LeaveScope, Proposal};
 pub use request::RejoinRequest;
 pub(crate) use schedule::EpochSecrets;
-pub(crate) use state::UnverifiedState;
+pub(crate) use state::StoredState;
 pub use state::{GroupState, User};
 pub use welcome::Joined;
 
@@ -87,7 +90,7 @@ impl Group {
         let (secrets, chains) = entry.into_chains(state.leaves.keys().copied());
         Ok(Transition {
             group: Self { state, own, signing, seal, secrets },
-            chains,
+            chains: chains.into_list(),
             by: own,
             changes: Vec::new(),
             seen: [0; 32],

@@ -1,6 +1,6 @@
 //! Which commits are valid: a pure function of the state and the commit's bytes (`docs/protocol.md`, section 5.3).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::commit::{CommitBody, Mailboxes};
@@ -13,7 +13,7 @@ use crate::crypto::kdf::Hash;
 use crate::crypto::sign::Signature;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Leaf, Source, UnverifiedLeaf, UserUri, verify_all};
-use crate::ids::{DeviceId, Epoch, LeafIndex, Timestamp};
+use crate::ids::{Epoch, LeafIndex, Timestamp};
 use crate::limits;
 
 /// The state after a commit, before its transcript hash is known.
@@ -27,9 +27,6 @@ pub(crate) struct Applied {
     pub(crate) mailboxes: Mailboxes,
 }
 
-/// Every user's devices, and their leaves.
-type Devices = BTreeMap<UserUri, BTreeMap<DeviceId, LeafIndex>>;
-
 /// A commit being applied: what is known, and what is gathered on the way.
 struct Pass<'a> {
     state: &'a GroupState,
@@ -41,8 +38,6 @@ struct Pass<'a> {
     new: Vec<(LeafIndex, UnverifiedLeaf, Option<Arc<Leaf>>)>,
     removed: BTreeSet<LeafIndex>,
     replaced: Vec<Replaced>,
-    /// The devices of every user, gathered when first asked for.
-    devices: Option<Devices>,
 }
 
 /// Applies a commit by the leaf `by` to `state`, whose transcript it follows: that is the caller's to know, since
@@ -68,7 +63,6 @@ pub(crate) fn apply(state: &GroupState, by: LeafIndex, time: Timestamp, body: &C
         new: Vec::new(),
         removed: BTreeSet::new(),
         replaced: Vec::new(),
-        devices: None,
     };
     for proposal in &body.proposals {
         pass.propose(proposal)?;
@@ -113,7 +107,7 @@ impl Pass<'_> {
     fn leave(&mut self, index: LeafIndex, scope: LeaveScope, signature: &Signature) -> Result<()> {
         let leaving = Arc::clone(self.next.member(index)?.0);
         let user = leaving.user();
-        let last = self.devices().get(user).is_none_or(|devices| devices.len() <= 1);
+        let last = self.next.users.get(user).is_none_or(|user| user.devices.len() <= 1);
         if scope == LeaveScope::User || last {
             self.not_self(user)?;
         } else if leaving.device() == self.committer.device() && user == self.committer.user() {
@@ -207,8 +201,7 @@ impl Pass<'_> {
                 }
                 self.next.barred.retain(|barred| barred != identity);
             }
-            let entry = User { identity: identity.clone(), role: Role::Member, least_serial: 0 };
-            self.next.users.insert(user.clone(), entry);
+            self.next.users.insert(user.clone(), User::new(identity.clone(), Role::Member));
             self.changes.push(Effect::Added(user.clone(), claims.device()));
         }
         self.introduce(leaf)
@@ -320,40 +313,33 @@ impl Pass<'_> {
             return Err(Error::not_allowed("a new member's leaf comes from a key package"));
         };
         let index = self.next.next_leaf;
-        let of_user = self.devices().entry(claims.user().clone()).or_default();
-        if of_user.len() >= limits::LEAVES_PER_USER {
+        let user = self.next.users.get_mut(claims.user()).ok_or_else(not_member)?;
+        if user.devices.len() >= limits::LEAVES_PER_USER {
             return Err(Error::limit("a user has at most 64 devices in a group"));
         }
-        if of_user.insert(claims.device(), index).is_some() {
+        if user.devices.iter().any(|(_, device)| *device == claims.device()) {
             return Err(Error::not_allowed("this device is in the group already"));
         }
+        user.devices.push((index, claims.device()));
         let next = index.0.checked_add(1).ok_or(Error::limit("a group has used up its leaf indices"))?;
         self.next.next_leaf = LeafIndex(next);
         self.new.push((index, leaf.clone(), None));
         Ok(())
     }
 
-    fn devices(&mut self) -> &mut Devices {
-        self.devices.get_or_insert_with(|| {
-            let mut devices = Devices::new();
-            for (index, leaf) in &self.next.leaves {
-                devices.entry(leaf.user().clone()).or_default().insert(leaf.device(), *index);
-            }
-            devices
-        })
-    }
-
     fn take_out(&mut self, user: &UserUri) {
-        for leaf in self.devices().remove(user).unwrap_or_default().into_values() {
-            self.drop_leaf(leaf);
+        let Some(user) = self.next.users.remove(user) else { return };
+        for (index, _) in user.devices {
+            self.next.leaves.remove(&index);
+            self.removed.insert(index);
         }
-        self.next.users.remove(user);
     }
 
+    /// Takes out one leaf of a user who stays.
     fn drop_leaf(&mut self, index: LeafIndex) {
         let Some(leaf) = self.next.leaves.remove(&index) else { return };
-        if let Some(devices) = self.devices.as_mut().and_then(|devices| devices.get_mut(leaf.user())) {
-            devices.remove(&leaf.device());
+        if let Some(user) = self.next.users.get_mut(leaf.user()) {
+            user.devices.retain(|(other, _)| *other != index);
         }
         self.removed.insert(index);
     }

@@ -1,12 +1,12 @@
 //! The key schedule: from one epoch's init secret and a commit's seed to the next epoch's keys
 //! (`docs/protocol.md`, section 5.4).
 
+use super::chain_keys::ChainKeys;
 use crate::crypto::kdf::{self, Expander, Hash};
 use crate::ids::{Epoch, GroupId, LeafIndex};
 use crate::labels;
 use crate::ratchet::EpochContext;
 use crate::secret::Secret;
-use crate::wire::Wire;
 
 /// What an epoch keeps: the keys of its messages and exports, and the init secret of the next.
 pub(crate) struct EpochSecrets {
@@ -64,13 +64,9 @@ impl Entry {
     }
 
     /// The first chain key of every leaf, which erases the root they come from.
-    pub(crate) fn into_chains(
-        self,
-        leaves: impl Iterator<Item = LeafIndex>,
-    ) -> (EpochSecrets, Vec<(LeafIndex, Secret<32>)>) {
+    pub(crate) fn into_chains(self, leaves: impl Iterator<Item = LeafIndex>) -> (EpochSecrets, ChainKeys) {
         let root = Expander::new(self.sender_root.expose());
-        let chains = leaves.map(|leaf| (leaf, root.expand(labels::SENDER, &leaf.encode()))).collect();
-        (self.secrets, chains)
+        (self.secrets, ChainKeys::derive(&root, leaves))
     }
 }
 

@@ -1,14 +1,15 @@
 //! Everything a group's validity rests on, equal for all members of an epoch (`docs/protocol.md`, section 5.1).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::paged::{Paged, PagedMap};
 use super::policy::{GroupInfo, Policy, Role};
 use crate::crypto::kdf::{self, Hash};
 use crate::crypto::sign::VerifyKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Leaf, UnverifiedLeaf, UserUri};
-use crate::ids::{Epoch, GroupId, LeafIndex, Suite, Timestamp};
+use crate::ids::{DeviceId, Epoch, GroupId, LeafIndex, Suite, Timestamp};
 use crate::labels;
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer};
@@ -18,15 +19,16 @@ pub(crate) const VERSION: u64 = 1;
 
 /// The state of a group in one epoch.
 ///
-/// Validity is a function of this and a commit's bytes alone: no clock, setting or memory of a client enters it.
+/// Validity is a function of this and a commit's bytes alone: no clock, setting or memory of a client enters it. Cheap to
+/// clone: users and leaves are shared until they change.
 #[derive(Clone, Debug)]
 pub struct GroupState {
     pub(crate) suite: Suite,
     pub(crate) group: GroupId,
     pub(crate) epoch: Epoch,
-    pub(crate) users: BTreeMap<UserUri, User>,
+    pub(crate) users: PagedMap<User>,
     pub(crate) barred: Vec<VerifyKey>,
-    pub(crate) leaves: BTreeMap<LeafIndex, Arc<Leaf>>,
+    pub(crate) leaves: PagedMap<Arc<Leaf>>,
     pub(crate) next_leaf: LeafIndex,
     pub(crate) policy: Policy,
     pub(crate) info: GroupInfo,
@@ -43,6 +45,31 @@ pub struct User {
     pub role: Role,
     /// The least serial a new device certificate of this user may have; it rises when a device is removed.
     pub least_serial: u64,
+    /// The user's leaves, in the order of their indices, and whose devices they are. A user of a state has at least one.
+    pub(crate) devices: Vec<(LeafIndex, DeviceId)>,
+}
+
+impl User {
+    /// A user without devices yet.
+    pub(crate) const fn new(identity: VerifyKey, role: Role) -> Self {
+        Self { identity, role, least_serial: 0, devices: Vec::new() }
+    }
+}
+
+impl Paged for User {
+    type Index = UserUri;
+
+    fn write(&self, uri: &UserUri, w: &mut Writer) {
+        w.array(4).item(uri).item(&self.identity).item(&self.role).uint(self.least_serial);
+    }
+}
+
+impl Paged for Arc<Leaf> {
+    type Index = LeafIndex;
+
+    fn write(&self, index: &LeafIndex, w: &mut Writer) {
+        w.array(2).item(index).item(&self.hash());
+    }
 }
 
 impl GroupState {
@@ -111,19 +138,14 @@ impl GroupState {
     }
 
     /// The hash of the group context, which every derivation and message of the epoch is bound to: each part of the
-    /// state hashed, leaves by their cached hashes.
+    /// state hashed, leaves by their hashes.
     #[must_use]
     pub fn context_hash(&self) -> [u8; 32] {
-        let users = kdf::hash(labels::HASH_USERS, 1, |w| self.write_users(w));
+        let users = kdf::hash_list(labels::HASH_USERS, self.users.len(), self.users.encoded());
         let barred = kdf::hash(labels::HASH_BARRED, 1, |w| {
             w.list(self.barred.iter());
         });
-        let leaves = kdf::hash(labels::HASH_LEAVES, 1, |w| {
-            w.array(self.leaves.len());
-            for (index, leaf) in &self.leaves {
-                w.array(2).item(index).item(&leaf.hash());
-            }
-        });
+        let leaves = kdf::hash_list(labels::HASH_LEAVES, self.leaves.len(), self.leaves.encoded());
         kdf::hash(labels::HASH_CONTEXT, 12, |w| {
             w.uint(VERSION).item(&self.suite).item(&self.group).item(&self.epoch);
             w.bytes(&users).bytes(&barred).bytes(&leaves).item(&self.next_leaf);
@@ -133,7 +155,8 @@ impl GroupState {
 
     /// The leaves of one user.
     pub(crate) fn leaves_of(&self, user: &UserUri) -> impl Iterator<Item = (LeafIndex, &Arc<Leaf>)> {
-        self.leaves.iter().filter(move |(_, leaf)| leaf.user() == user).map(|(index, leaf)| (*index, leaf))
+        let devices = self.users.get(user).map(|user| user.devices.as_slice()).unwrap_or_default();
+        devices.iter().filter_map(|(index, _)| Some((*index, self.leaves.get(index)?)))
     }
 
     /// A member's leaf and user entry.
@@ -144,29 +167,28 @@ impl GroupState {
         Ok((leaf, user))
     }
 
-    /// The state without its leaves, for a record of its own; the leaves are records of theirs.
-    pub(crate) fn encode_without_leaves(&self) -> Vec<u8> {
-        let mut w = Writer::new();
+    /// The state for a record of its own. Leaves are records of theirs; users follow from them, but for the roles and least
+    /// serials of those who are not plain members.
+    pub(crate) fn encode_for_record(&self) -> Vec<u8> {
+        let ranked: Vec<_> =
+            self.users.iter().filter(|(_, user)| user.role != Role::Member || user.least_serial != 0).collect();
+        let mut w = Writer::with_capacity(self.leaves.len().saturating_mul(5).saturating_add(1_024));
         w.array(11);
-        self.write_parts(&mut w, |w| {
-            w.array(self.leaves.len());
-            for index in self.leaves.keys() {
-                w.item(index);
+        let users = |w: &mut Writer| {
+            w.array(ranked.len());
+            for (uri, user) in ranked {
+                w.array(3).item(uri).item(&user.role).uint(user.least_serial);
             }
+        };
+        self.write_parts(&mut w, users, |w| {
+            w.list(self.leaves.keys());
         });
         w.finish()
     }
 
-    fn write_users(&self, w: &mut Writer) {
-        w.array(self.users.len());
-        for (uri, user) in &self.users {
-            w.array(4).item(uri).item(&user.identity).item(&user.role).uint(user.least_serial);
-        }
-    }
-
-    fn write_parts(&self, w: &mut Writer, leaves: impl FnOnce(&mut Writer)) {
+    fn write_parts(&self, w: &mut Writer, users: impl FnOnce(&mut Writer), leaves: impl FnOnce(&mut Writer)) {
         w.item(&self.suite).item(&self.group).item(&self.epoch);
-        self.write_users(w);
+        users(w);
         w.list(self.barred.iter());
         leaves(w);
         w.item(&self.next_leaf).item(&self.policy).item(&self.info).item(&self.time).bytes(&self.transcript);
@@ -175,7 +197,13 @@ impl GroupState {
     /// What a welcome carries.
     pub(crate) fn write(&self, w: &mut Writer) {
         w.array(12).uint(VERSION);
-        self.write_parts(w, |w| {
+        let users = |w: &mut Writer| {
+            w.array(self.users.len());
+            self.users.encoded().for_each(|users| {
+                w.encoded(users);
+            });
+        };
+        self.write_parts(w, users, |w| {
             w.array(self.leaves.len());
             for (index, leaf) in &self.leaves {
                 w.array(2).item(index).bytes(leaf.encoded());
@@ -184,24 +212,36 @@ impl GroupState {
     }
 }
 
-/// A state as a welcome carries it, or with leaves still to be loaded: nothing in it is checked but its form.
+/// A state as a welcome carries it: nothing in it is checked but its form.
 #[derive(Debug)]
-pub(crate) struct UnverifiedState<L> {
+pub(crate) struct UnverifiedState {
     pub(crate) state: GroupState,
-    pub(crate) leaves: Vec<L>,
+    pub(crate) leaves: Vec<(LeafIndex, UnverifiedLeaf)>,
 }
 
-impl UnverifiedState<(LeafIndex, UnverifiedLeaf)> {
+impl UnverifiedState {
     pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self> {
         r.array(12)?;
         if r.u64()? != VERSION {
             return Err(Error::new(ErrorKind::Unsupported, "a group of a newer protocol version: update the library"));
         }
-        Self::read_parts(r, |r| {
+        let read_user = |r: &mut Reader<'_>| {
+            r.array(4)?;
+            let uri: UserUri = r.item()?;
+            Ok((uri, User { identity: r.item()?, role: r.item()?, least_serial: r.u64()?, devices: Vec::new() }))
+        };
+        let read_leaf = |r: &mut Reader<'_>| {
             r.array(2)?;
             let index = r.item()?;
             Ok((index, UnverifiedLeaf::decode(r.bytes(limits::LEAF)?)?))
-        })
+        };
+        let (mut state, users, leaves) = read_parts(r, read_user, read_leaf)?;
+        for (uri, user) in users {
+            if state.users.insert(uri, user).is_some() {
+                return Err(inconsistent());
+            }
+        }
+        Ok(Self { state, leaves })
     }
 
     /// Checks that the parts fit together and verifies every leaf's chain of trust: signatures and domains for all,
@@ -220,112 +260,135 @@ impl UnverifiedState<(LeafIndex, UnverifiedLeaf)> {
         let mut old = crate::identity::verify_all(old, &state.policy.apps, None)?.into_iter();
         for (index, is_fresh) in order {
             let leaf = if is_fresh { fresh.next() } else { old.next() };
-            if leaf.is_some_and(|leaf| state.leaves.insert(index, Arc::new(leaf)).is_some()) {
-                return Err(inconsistent());
-            }
+            state.seat(index, Arc::new(leaf.ok_or_else(inconsistent)?))?;
         }
         state.check()?;
         Ok(state)
     }
-}
 
-impl UnverifiedState<(LeafIndex, UnverifiedLeaf)> {
     /// The state without verifying its leaves: only from one's own storage.
     pub(crate) fn assume_verified(self) -> Result<GroupState> {
         let Self { mut state, leaves } = self;
         for (index, leaf) in leaves {
-            state.leaves.insert(index, Arc::new(leaf.assume_verified()));
+            state.seat(index, Arc::new(leaf.assume_verified()))?;
         }
         state.check()?;
         Ok(state)
     }
 }
 
-impl UnverifiedState<LeafIndex> {
-    /// Reads [`GroupState::encode_without_leaves`] from this device's own store.
+/// A state as [its record](GroupState::encode_for_record) has it.
+pub(crate) struct StoredState {
+    state: GroupState,
+    ranked: Vec<(UserUri, Role, u64)>,
+    leaves: Vec<LeafIndex>,
+}
+
+impl StoredState {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let mut r = Reader::new(bytes);
         r.array(11)?;
-        let state = Self::read_parts(&mut r, |r| r.item())?;
+        let read_user = |r: &mut Reader<'_>| {
+            r.array(3)?;
+            Ok((r.item()?, r.item()?, r.u64()?))
+        };
+        let (state, ranked, leaves) = read_parts(&mut r, read_user, |r| r.item())?;
         r.finish()?;
+        Ok(Self { state, ranked, leaves })
+    }
+
+    /// The whole state, its leaves read by `load` from this device's own store.
+    pub(crate) fn with_leaves(self, load: impl Fn(LeafIndex) -> Result<Leaf>) -> Result<GroupState> {
+        let Self { mut state, ranked, leaves } = self;
+        for index in leaves {
+            let leaf = load(index)?;
+            if !state.users.contains_key(leaf.user()) {
+                state.users.insert(leaf.user().clone(), User::new(leaf.identity_key().clone(), Role::Member));
+            }
+            state.seat(index, Arc::new(leaf))?;
+        }
+        for (uri, role, least_serial) in ranked {
+            let user = state.users.get_mut(&uri).ok_or_else(inconsistent)?;
+            (user.role, user.least_serial) = (role, least_serial);
+        }
         Ok(state)
     }
 }
 
-impl<L> UnverifiedState<L> {
-    fn read_parts(r: &mut Reader<'_>, read_leaf: impl Fn(&mut Reader<'_>) -> Result<L>) -> Result<Self> {
-        let (suite, group, epoch) = (r.item()?, r.item()?, r.item()?);
-        let mut users = BTreeMap::new();
-        for _ in 0..r.array_up_to(limits::ROSTER)? {
-            r.array(4)?;
-            let uri = r.item()?;
-            let user = User { identity: r.item()?, role: r.item()?, least_serial: r.u64()? };
-            if users.insert(uri, user).is_some() {
-                return Err(inconsistent());
-            }
-        }
-        let barred = r.list(limits::BARRED)?;
-        let mut leaves = Vec::new();
-        for _ in 0..r.array_up_to(limits::ROSTER)? {
-            leaves.push(read_leaf(r)?);
-        }
-        let state = GroupState {
-            suite,
-            group,
-            epoch,
-            users,
-            barred,
-            leaves: BTreeMap::new(),
-            next_leaf: r.item()?,
-            policy: r.item()?,
-            info: r.item()?,
-            time: r.item()?,
-            transcript: r.fixed()?,
-        };
-        Ok(Self { state, leaves })
-    }
+/// Reads a state without users and leaves, and these as they are read beside it.
+fn read_parts<U, L>(
+    r: &mut Reader<'_>,
+    read_user: impl Fn(&mut Reader<'_>) -> Result<U>,
+    read_leaf: impl Fn(&mut Reader<'_>) -> Result<L>,
+) -> Result<(GroupState, Vec<U>, Vec<L>)> {
+    let (suite, group, epoch) = (r.item()?, r.item()?, r.item()?);
+    let users = (0..r.array_up_to(limits::ROSTER)?).map(|_| read_user(r)).collect::<Result<_>>()?;
+    let barred = r.list(limits::BARRED)?;
+    let leaves = (0..r.array_up_to(limits::ROSTER)?).map(|_| read_leaf(r)).collect::<Result<_>>()?;
+    let state = GroupState {
+        suite,
+        group,
+        epoch,
+        users: PagedMap::new(),
+        barred,
+        leaves: PagedMap::new(),
+        next_leaf: r.item()?,
+        policy: r.item()?,
+        info: r.item()?,
+        time: r.item()?,
+        transcript: r.fixed()?,
+    };
+    Ok((state, users, leaves))
 }
 
 impl GroupState {
     /// The state of a group that its founder alone is in.
     pub(crate) fn found(group: GroupId, leaf: Leaf, policy: Policy, info: GroupInfo, time: Timestamp) -> Result<Self> {
-        let founder = User { identity: leaf.identity_key().clone(), role: Role::Owner, least_serial: 0 };
-        let state = Self {
+        let founder = User::new(leaf.identity_key().clone(), Role::Owner);
+        let mut state = Self {
             suite: Suite::One,
             group,
             epoch: Epoch(0),
-            users: BTreeMap::from([(leaf.user().clone(), founder)]),
+            users: PagedMap::new(),
             barred: Vec::new(),
-            leaves: BTreeMap::from([(LeafIndex(0), Arc::new(leaf))]),
+            leaves: PagedMap::new(),
             next_leaf: LeafIndex(1),
             policy,
             info,
             time,
             transcript: [0; 32],
         };
+        state.users.insert(leaf.user().clone(), founder);
+        state.seat(LeafIndex(0), Arc::new(leaf))?;
         state.check()?;
         Ok(state)
     }
 
-    /// The invariants that every valid commit keeps, so a state without them was made up.
+    /// Gives a leaf its place. Fails if the place is taken, or its user is not in, is another, or has this device there
+    /// already.
+    pub(crate) fn seat(&mut self, index: LeafIndex, leaf: Arc<Leaf>) -> Result<()> {
+        let user = self.users.get_mut(leaf.user()).ok_or_else(inconsistent)?;
+        let place = user.devices.partition_point(|(other, _)| *other < index);
+        if user.identity != *leaf.identity_key() || user.devices.iter().any(|(_, device)| *device == leaf.device()) {
+            return Err(inconsistent());
+        }
+        user.devices.insert(place, (index, leaf.device()));
+        if self.leaves.insert(index, leaf).is_some() { Err(inconsistent()) } else { Ok(()) }
+    }
+
+    /// The invariants that every valid commit keeps, so a state without them was made up. Those of each leaf and its user
+    /// were checked when it was [seated](Self::seat).
     pub(crate) fn check(&self) -> Result<()> {
         let mut keys = BTreeSet::new();
-        let mut devices = BTreeSet::new();
-        let mut present = BTreeSet::new();
         for (index, leaf) in &self.leaves {
-            let user = self.users.get(leaf.user()).ok_or_else(inconsistent)?;
-            let unique = keys.insert(*leaf.signature_key().as_bytes())
-                & keys.insert(*leaf.seal_key().as_bytes())
-                & devices.insert((leaf.user(), leaf.device()));
-            if !unique || user.identity != *leaf.identity_key() || *index >= self.next_leaf {
+            let unique = keys.insert(leaf.signature_key().as_bytes()) & keys.insert(leaf.seal_key().as_bytes());
+            let suite = leaf.suite() == self.suite && leaf.capabilities().supports(self.suite);
+            if !unique || !suite || *index >= self.next_leaf {
                 return Err(inconsistent());
             }
-            if leaf.suite() != self.suite || !leaf.capabilities().supports(self.suite) {
-                return Err(inconsistent());
-            }
-            present.insert(leaf.user());
         }
-        if present.len() != self.users.len() || !self.users.values().any(|user| user.role == Role::Owner) {
+        let mut users = self.users.values();
+        if users.any(|user| user.devices.is_empty()) || !self.users.values().any(|user| user.role == Role::Owner) {
             return Err(inconsistent());
         }
         Ok(())

@@ -88,7 +88,7 @@ impl Invitation {
         zeroize::Zeroizing::new(w.finish())
     }
 
-    fn decode(payload: &[u8]) -> Result<(Self, UnverifiedState<(LeafIndex, UnverifiedLeaf)>)> {
+    fn decode(payload: &[u8]) -> Result<(Self, UnverifiedState)> {
         let mut r = Reader::new(payload);
         r.array(7)?;
         let joiner = Secret::copy_from(r.fixed_ref()?);
@@ -173,6 +173,6 @@ impl Group {
         let group =
             Self { state, own, signing: secrets.signing.duplicate(), seal: secrets.seal.duplicate(), secrets: epoch };
         let readmitted = invitation.replaced.iter().any(|replaced| replaced.new == own);
-        Ok(Joined { group, chains, inviter, readmitted, welcome: opened.id() })
+        Ok(Joined { group, chains: chains.into_list(), inviter, readmitted, welcome: opened.id() })
     }
 }

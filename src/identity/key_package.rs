@@ -138,13 +138,25 @@ impl UnverifiedKeyPackage {
     /// Fails with `Malformed` if the leaf was made for something else than a key package, with `Unauthentic` if the
     /// init key is another, and as [`verify_all`](super::verify_all) does.
     pub fn verify(self, trust: &TrustedApps, at: Timestamp) -> Result<KeyPackage> {
+        self.check_claims(trust, at)?;
+        Ok(KeyPackage { leaf: self.leaf.verify(trust, Some(at))?, init_key: self.init_key })
+    }
+
+    /// What can be checked without a signature: fails as [`verify`](Self::verify) does, but for a chain of trust whose
+    /// signatures do not hold.
+    pub(crate) fn check_claims(&self, trust: &TrustedApps, at: Timestamp) -> Result<()> {
         let Source::Package { init_key_hash: signed, .. } = *self.leaf.claims().source() else {
             return Err(Error::malformed("this leaf was not made for a key package"));
         };
         if signed != init_key_hash(&self.init_key) {
             return Err(Error::unauthentic());
         }
-        Ok(KeyPackage { leaf: self.leaf.verify(trust, Some(at))?, init_key: self.init_key })
+        self.leaf.check_claims(trust, Some(at))
+    }
+
+    /// The key that the welcome is sealed to, if the leaf turns out to be true.
+    pub(crate) const fn init_key(&self) -> &InitKey {
+        &self.init_key
     }
 }
 

@@ -245,7 +245,7 @@ impl UnverifiedLeaf {
     }
 
     /// What can be checked without a signature.
-    fn check_claims(&self, trust: &TrustedApps, at: Option<Timestamp>) -> Result<()> {
+    pub(super) fn check_claims(&self, trust: &TrustedApps, at: Option<Timestamp>) -> Result<()> {
         let claims = self.claims();
         claims.terms.check_rules()?;
         claims.identity.check_claims(trust, at)?;
@@ -287,17 +287,26 @@ pub fn verify_all(
     trust: &TrustedApps,
     at: Option<Timestamp>,
 ) -> Result<Vec<Leaf>> {
+    check_all(leaves.iter().map(|(leaf, known)| (leaf, *known)), trust, at)?;
+    Ok(leaves.into_iter().map(|(leaf, _)| Leaf::new(leaf.0)).collect())
+}
+
+/// [`verify_all`] of leaves that stay as they are.
+pub(crate) fn check_all<'a>(
+    leaves: impl ExactSizeIterator<Item = (&'a UnverifiedLeaf, Option<&'a Leaf>)>,
+    trust: &TrustedApps,
+    at: Option<Timestamp>,
+) -> Result<()> {
     if leaves.len() > limits::ROSTER {
         return Err(Error::limit("more leaves than a roster holds"));
     }
     let mut chains = Chains::default();
-    for (leaf, known) in &leaves {
+    for (leaf, known) in leaves {
         leaf.check_claims(trust, at)?;
         chains.device(&leaf.claims().identity, known.map(|known| known.identity.as_unverified()));
         chains.signature(leaf.check());
     }
-    chains.verify()?;
-    Ok(leaves.into_iter().map(|(leaf, _)| Leaf::new(leaf.0)).collect())
+    chains.verify()
 }
 
 fn encode(statement: &Statement<LeafClaims>) -> Vec<u8> {

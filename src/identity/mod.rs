@@ -25,6 +25,7 @@ pub use claims::{Capabilities, LeafClaims, Source};
 pub use credential::Credential;
 pub use device::{DeviceCertificate, DeviceIdentity, IdentityKey, UnverifiedDeviceIdentity};
 pub use key_package::{KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage};
+pub(crate) use leaf::check_all;
 pub use leaf::{Leaf, LeafBody, UnverifiedLeaf, sign_leaf, verify_all};
 pub(crate) use refreshed_leaf::RefreshedLeaf;
 pub use safety_number::{QrComparison, SafetyNumber};

@@ -36,11 +36,20 @@ impl Buffer {
     fn as_slice(&self) -> &[u8] {
         if self.room > 0 { self.stack.get(..self.len).unwrap_or_default() } else { &self.heap }
     }
+
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        let mut grown = Vec::with_capacity(len.max(self.heap.capacity().saturating_mul(2)).max(64));
+        grown.extend_from_slice(&self.heap);
+        self.heap.zeroize();
+        self.heap = grown;
+    }
 }
 
 impl Write for Buffer {
     type Error = Infallible;
 
+    #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
         let len = self.as_slice().len().saturating_add(bytes.len());
         if self.room > 0 {
@@ -53,10 +62,7 @@ impl Write for Buffer {
             self.room = 0;
         }
         if len > self.heap.capacity() {
-            let mut grown = Vec::with_capacity(len.max(self.heap.capacity().saturating_mul(2)).max(64));
-            grown.extend_from_slice(&self.heap);
-            self.heap.zeroize();
-            self.heap = grown;
+            self.grow(len);
         }
         self.heap.extend_from_slice(bytes);
         Ok(())
@@ -117,6 +123,12 @@ impl Writer {
 
     pub(crate) fn item(&mut self, value: &impl Wire) -> &mut Self {
         value.write(self);
+        self
+    }
+
+    /// Items that are encoded already.
+    pub(crate) fn encoded(&mut self, items: &[u8]) -> &mut Self {
+        let _ = self.0.writer_mut().write_all(items);
         self
     }
 

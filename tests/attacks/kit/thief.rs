@@ -120,6 +120,7 @@ impl Thief {
             array![index.clone(), record.items()[1].clone()]
         };
         *parts.item(5) = Value::List(parts.items()[5].items().iter().map(with_leaf).collect());
+        *parts.item(3) = Value::List(users(parts.items()[5].items(), parts.items()[3].items()));
         State::from_value(&Value::List([&[Value::Int(1)], parts.items()].concat()))
     }
 
@@ -174,4 +175,21 @@ impl Thief {
         let group = group.map_or(&[][..], |group| group.as_bytes().as_slice());
         self.records.get(&[&[tag], group, rest].concat()).map(|record| Value::decode(record))
     }
+}
+
+/// The users of these leaves, plain members but for those with a role or a least serial of their own.
+fn users(leaves: &[Value], ranked: &[Value]) -> Vec<Value> {
+    let mut users = BTreeMap::new();
+    for leaf in leaves {
+        let identity = Value::decode(Value::decode(leaf.items()[1].bytes()).items()[2].bytes());
+        let credential = Value::decode(identity.items()[0].items()[0].bytes());
+        let [uri, key, _] = credential.items() else { panic!("not a credential") };
+        users.insert(uri.text().to_owned(), array![uri.clone(), key.clone(), 1, 0]);
+    }
+    for user in ranked {
+        let [uri, role, least_serial] = user.items() else { panic!("not a user's rank") };
+        let user = users.get_mut(uri.text()).unwrap();
+        (*user.item(2), *user.item(3)) = (role.clone(), least_serial.clone());
+    }
+    users.into_values().collect()
 }
