@@ -1,11 +1,11 @@
 //! ChaCha20-Poly1305 (RFC 8439) and the ChaCha20 mask of header protection (RFC 9001, section 5.4.4).
 
-use chacha20::cipher::StreamCipherCore;
+use chacha20::cipher::{StreamCipher, StreamCipherCore};
 use chacha20::variants::Ietf;
-use chacha20::{ChaChaCore, KeyIvInit, R20};
+use chacha20::{ChaCha20, ChaChaCore, KeyIvInit, R20};
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit, XChaCha20Poly1305};
-
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
@@ -13,10 +13,20 @@ use crate::error::{Error, Result};
 /// Bytes of the authentication tag.
 pub(crate) const TAG: usize = 16;
 
+/// Bytes of text and associated data, together, up to which a text is [short](Short).
+const SHORT: usize = 1_024;
+
 /// Encrypts the bytes of `buffer` from `start` on in place and appends the tag.
 pub(crate) fn seal_in_place(key: &[u8; 32], nonce: &[u8; 12], aad: &[u8], buffer: &mut Vec<u8>, start: usize) {
-    let cipher = ChaCha20Poly1305::new(key.into());
     let text = buffer.get_mut(start..).unwrap_or_default();
+    if Short::fits(aad, text) {
+        let mut short = Short::new(key, nonce);
+        short.cipher.apply_keystream(text);
+        let tag = short.tag(aad, text);
+        buffer.extend_from_slice(&tag);
+        return;
+    }
+    let cipher = ChaCha20Poly1305::new(key.into());
     // The only failure is a text longer than the cipher's 256 GiB; every caller is bounded far below (limits.rs).
     // Were it ever to happen, nothing goes out rather than plaintext.
     match cipher.encrypt_inout_detached(nonce.into(), aad, text.into()) {
@@ -38,11 +48,63 @@ pub(crate) fn open_in_place(
         .get_mut(start..)
         .and_then(|sealed| sealed.split_last_chunk_mut::<TAG>())
         .ok_or(Error::malformed("a sealed text is shorter than its tag"))?;
-    ChaCha20Poly1305::new(key.into())
-        .decrypt_inout_detached(nonce.into(), aad, text.into(), (&*tag).into())
-        .map_err(|_| Error::unauthentic())?;
+    if Short::fits(aad, text) {
+        let mut short = Short::new(key, nonce);
+        if !bool::from(short.tag(aad, text).ct_eq(tag)) {
+            return Err(Error::unauthentic());
+        }
+        short.cipher.apply_keystream(text);
+    } else {
+        ChaCha20Poly1305::new(key.into())
+            .decrypt_inout_detached(nonce.into(), aad, text.into(), (&*tag).into())
+            .map_err(|_| Error::unauthentic())?;
+    }
     buffer.truncate(buffer.len().saturating_sub(TAG));
     Ok(())
+}
+
+/// The AEAD of RFC 8439, section 2.8, for a short text, put together from ChaCha20 and another Poly1305.
+///
+/// The one inside `ChaCha20Poly1305` looks for AVX2 at run time, and then a short text waits longer for it than for all
+/// the rest: a message of 256 bytes takes half the time this way, a stanza a third. From about 4 KiB on it is faster.
+struct Short {
+    /// At the second block.
+    cipher: ChaCha20,
+    mac_key: Zeroizing<[u8; 32]>,
+}
+
+impl Short {
+    fn fits(aad: &[u8], text: &[u8]) -> bool {
+        aad.len().saturating_add(text.len()) <= SHORT
+    }
+
+    /// The first half of the first block of the keystream is the key of the tag.
+    fn new(key: &[u8; 32], nonce: &[u8; 12]) -> Self {
+        let mut cipher = ChaCha20::new(key.into(), nonce.into());
+        let mut block = Zeroizing::new([0; 64]);
+        cipher.apply_keystream(&mut *block);
+        let mut mac_key = Zeroizing::new([0; 32]);
+        mac_key.iter_mut().zip(block.iter()).for_each(|(to, from)| *to = *from);
+        Self { cipher, mac_key }
+    }
+
+    /// Poly1305 over associated data and ciphertext, each padded with zeros to 16 bytes, and both lengths.
+    fn tag(&self, aad: &[u8], ciphertext: &[u8]) -> [u8; TAG] {
+        let lengths = [aad.len(), ciphertext.len()].map(|len| (len as u64).to_le_bytes());
+        let (mut input, mut end) = ([0; SHORT + 3 * 16], 0_usize);
+        for part in [aad, ciphertext, lengths.as_flattened()] {
+            let next = end.saturating_add(part.len());
+            if let Some(place) = input.get_mut(end..next) {
+                place.copy_from_slice(part);
+            }
+            end = next.next_multiple_of(16);
+        }
+        let mut tag = [0; TAG];
+        match libcrux_poly1305::mac(&self.mac_key, input.get(..end).unwrap_or_default(), &mut tag) {
+            Ok(()) => tag,
+            Err(_) => unreachable!("Poly1305 takes every text below 4 GiB"),
+        }
+    }
 }
 
 /// XChaCha20-Poly1305 with a random 24-byte nonce, for records at rest.

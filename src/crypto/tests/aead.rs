@@ -40,6 +40,26 @@ fn xchacha_draft_appendix_a_3_1() {
     assert_eq!(open_at_rest(&key, &unhex(AAD), &sealed).unwrap(), TEXT);
 }
 
+/// Short texts take another way than long ones: to the same bytes, at every length and on both sides of the border.
+#[test]
+fn every_length_is_what_chacha20poly1305_makes_of_it() {
+    use chacha20poly1305::aead::{Aead, Payload};
+    use chacha20poly1305::{ChaCha20Poly1305, KeyInit};
+    let (key, nonce): ([u8; 32], [u8; 12]) = (unhex_array(KEY), [9; 12]);
+    let bytes: Vec<u8> = (0..1_300_u32).map(|n| (n * 7 + 3) as u8).collect();
+    for (aad, lens) in [(0, 0..1_300), (1, 0..70), (16, 0..70), (80, 900..1_000), (1_024, 0..3), (1_300, 0..3)] {
+        for len in lens {
+            let (aad, msg) = (&bytes[..aad], &bytes[..len]);
+            let mut sealed = msg.to_vec();
+            seal_in_place(&key, &nonce, aad, &mut sealed, 0);
+            let cipher = ChaCha20Poly1305::new(&key.into());
+            assert_eq!(sealed, cipher.encrypt(&nonce.into(), Payload { msg, aad }).unwrap(), "{len}");
+            open_in_place(&key, &nonce, aad, &mut sealed, 0).unwrap();
+            assert_eq!(sealed, msg);
+        }
+    }
+}
+
 #[test]
 fn bytes_before_the_start_are_left_alone() {
     let (key, nonce) = ([1; 32], [2; 12]);
