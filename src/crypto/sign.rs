@@ -128,7 +128,11 @@ impl VerifyKey {
 
     /// [`verify`](Self::verify) over any message; apart so that published vectors reach it.
     pub(super) fn verify_bytes(&self, message: &[u8], signature: &Signature) -> Result<()> {
-        Equation::new(self, message, signature)?.verify()
+        let Terms { r, s, k } = Terms::new(self, message, signature)?;
+        let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &self.minus_point, &s);
+        // What honest signers make holds without the cofactor: R is then the encoding of the expected point, and a
+        // canonical one. So only other signatures need R as a point.
+        if expected.compress().0 == *r { Ok(()) } else { Equation::new(self, message, signature)?.verify() }
     }
 }
 
@@ -189,6 +193,25 @@ fn verify_part(batch: &[Signed<'_>]) -> Result<()> {
     }
 }
 
+/// The parts of a signature: R as it is encoded, S below ℓ, and k.
+struct Terms<'a> {
+    r: &'a [u8; 32],
+    s: Scalar,
+    k: Scalar,
+}
+
+impl<'a> Terms<'a> {
+    /// Refuses S ≥ ℓ.
+    fn new(key: &VerifyKey, message: &[u8], signature: &'a Signature) -> Result<Self> {
+        let (r, s) = signature.0.split_first_chunk::<32>().ok_or(Error::unauthentic())?;
+        let s: [u8; 32] = s.try_into().map_err(|_| Error::unauthentic())?;
+        let s = Option::from(Scalar::from_canonical_bytes(s)).ok_or(Error::unauthentic())?;
+        // k = SHA-512(R ‖ A ‖ message) mod ℓ.
+        let hash = Sha512::new().chain_update(r).chain_update(key.bytes).chain_update(message).finalize();
+        Ok(Self { r, s, k: Scalar::from_bytes_mod_order_wide(&hash.into()) })
+    }
+}
+
 /// What is left of a signature once its encodings are checked: \[8\]\[S\]B = \[8\]R + \[8\]\[k\]A.
 pub(super) struct Equation<'a> {
     key: &'a VerifyKey,
@@ -201,16 +224,12 @@ pub(super) struct Equation<'a> {
 impl<'a> Equation<'a> {
     /// Refuses S ≥ ℓ and an R that is not a canonical encoding of a point.
     pub(super) fn new(key: &'a VerifyKey, message: &[u8], signature: &'a Signature) -> Result<Self> {
-        let (r_bytes, s) = signature.0.split_first_chunk::<32>().ok_or(Error::unauthentic())?;
-        let s: [u8; 32] = s.try_into().map_err(|_| Error::unauthentic())?;
-        let s = Option::from(Scalar::from_canonical_bytes(s)).ok_or(Error::unauthentic())?;
-        let r = Some(*r_bytes)
+        let Terms { r, s, k } = Terms::new(key, message, signature)?;
+        let r = Some(*r)
             .filter(is_canonical)
             .and_then(|bytes| CompressedEdwardsY(bytes).decompress())
             .ok_or(Error::unauthentic())?;
-        // k = SHA-512(R ‖ A ‖ message) mod ℓ.
-        let hash = Sha512::new().chain_update(r_bytes).chain_update(key.bytes).chain_update(message).finalize();
-        Ok(Self { key, signature, r, s, k: Scalar::from_bytes_mod_order_wide(&hash.into()) })
+        Ok(Self { key, signature, r, s, k })
     }
 
     fn verify(&self) -> Result<()> {
