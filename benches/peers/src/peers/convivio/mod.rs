@@ -7,8 +7,6 @@ mod group;
 
 use convivio::ratchet::{EpochContext, ReceivingChain, ReceivingChains, SendingChain};
 use convivio::{Epoch, GroupId, LeafIndex, Secret, SigningKey};
-use rand::rand_core::UnwrapErr;
-use rand::rngs::SysRng;
 
 use crate::works::{Disk, Frame, Membership, Messages, Peer, Setting};
 
@@ -63,13 +61,14 @@ impl Ratchet {
         let mut reader = ReceivingChains::new();
         let senders = (0..senders).map(|i| {
             let leaf = LeafIndex(u32::try_from(i).unwrap());
-            let chain = SendingChain::new(leaf, Secret::generate(&mut rng()), SigningKey::generate(&mut rng()));
+            let chain =
+                SendingChain::new(leaf, Secret::generate(&mut rand::rng()), SigningKey::generate(&mut rand::rng()));
             reader.insert(leaf, ReceivingChain::from_sender_key(chain.sender_key()));
             Some(chain)
         });
         let senders = senders.collect();
-        let header_key = Secret::generate(&mut rng());
-        let epoch = EpochContext::new(GroupId::generate(&mut rng()), Epoch(1), [1; 32], header_key);
+        let header_key = Secret::generate(&mut rand::rng());
+        let epoch = EpochContext::new(GroupId::generate(&mut rand::rng()), Epoch(1), [1; 32], header_key);
         Self { epoch, senders, reader }
     }
 }
@@ -77,7 +76,7 @@ impl Ratchet {
 impl Messages for Ratchet {
     fn encrypt(&mut self, sender: usize, content: &[u8]) -> Vec<u8> {
         let chain = self.senders[sender].take().expect("a chain comes back");
-        let (frame, chain) = chain.encrypt(&self.epoch, content, &mut rng()).unwrap();
+        let (frame, chain) = chain.encrypt(&self.epoch, content, &mut rand::rng()).unwrap();
         self.senders[sender] = Some(chain);
         frame
     }
@@ -91,8 +90,4 @@ impl Messages for Ratchet {
         let received = self.reader.decrypt_batch(&self.epoch, &frames);
         received.into_iter().map(|one| one.ok().map(|received| received.content)).collect()
     }
-}
-
-fn rng() -> UnwrapErr<SysRng> {
-    UnwrapErr(SysRng)
 }
