@@ -6,13 +6,17 @@ use std::sync::Arc;
 use super::paged::{Paged, PagedMap};
 use super::policy::{GroupInfo, Policy, Role};
 use crate::crypto::kdf::{self, Hash};
-use crate::crypto::sign::VerifyKey;
+use crate::crypto::parallel::in_parts;
+use crate::crypto::sign::{KnownKeys, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Leaf, UnverifiedLeaf, UserUri};
 use crate::ids::{DeviceId, Epoch, GroupId, LeafIndex, Suite, Timestamp};
 use crate::labels;
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer};
+
+/// Users or leaves that one core reads before another is asked to help: half a millisecond's work or more.
+const LEAST_PART: usize = 64;
 
 /// The version of the protocol, in every context.
 pub(crate) const VERSION: u64 = 1;
@@ -225,17 +229,8 @@ impl UnverifiedState {
         if r.u64()? != VERSION {
             return Err(Error::new(ErrorKind::Unsupported, "a group of a newer protocol version: update the library"));
         }
-        let read_user = |r: &mut Reader<'_>| {
-            r.array(4)?;
-            let uri: UserUri = r.item()?;
-            Ok((uri, User { identity: r.item()?, role: r.item()?, least_serial: r.u64()?, devices: Vec::new() }))
-        };
-        let read_leaf = |r: &mut Reader<'_>| {
-            r.array(2)?;
-            let index = r.item()?;
-            Ok((index, UnverifiedLeaf::decode(r.bytes(limits::LEAF)?)?))
-        };
-        let (mut state, users, leaves) = read_parts(r, read_user, read_leaf)?;
+        let keys = KnownKeys::default();
+        let (mut state, users, leaves) = read_parts(r, |r| read_users(r, &keys), |r| read_leaves(r, &keys))?;
         for (uri, user) in users {
             if state.users.insert(uri, user).is_some() {
                 return Err(inconsistent());
@@ -277,6 +272,45 @@ impl UnverifiedState {
     }
 }
 
+/// The users of a state, their keys checked on all cores. Of several faults the first is reported.
+fn read_users(r: &mut Reader<'_>, known: &KnownKeys) -> Result<Vec<(UserUri, User)>> {
+    let (mut keys, mut rest) = (Vec::new(), Vec::new());
+    let read: Result<()> = (0..r.array_up_to(limits::ROSTER)?).try_for_each(|_| {
+        r.array(4)?;
+        let uri: UserUri = r.item()?;
+        keys.push(r.fixed()?);
+        rest.push((uri, r.item()?, r.u64()?));
+        Ok(())
+    });
+    let keys = in_order(&keys, |bytes| known.while_reading(|| VerifyKey::from_bytes(*bytes)))?;
+    read?;
+    let user = |(identity, (uri, role, least_serial))| (uri, User { least_serial, ..User::new(identity, role) });
+    Ok(keys.into_iter().zip(rest).map(user).collect())
+}
+
+/// The leaves of a state, read on all cores. Of several faults the first is reported.
+fn read_leaves(r: &mut Reader<'_>, known: &KnownKeys) -> Result<Vec<(LeafIndex, UnverifiedLeaf)>> {
+    let mut leaves: Vec<(LeafIndex, &[u8])> = Vec::new();
+    let read: Result<()> = (0..r.array_up_to(limits::ROSTER)?).try_for_each(|_| {
+        r.array(2)?;
+        leaves.push((r.item()?, r.bytes(limits::LEAF)?));
+        Ok(())
+    });
+    let leaf = |(index, bytes): &(_, &[u8])| Ok((*index, known.while_reading(|| UnverifiedLeaf::decode(bytes))?));
+    let leaves = in_order(&leaves, leaf)?;
+    read.map(|()| leaves)
+}
+
+/// What `work` makes of each item, or its first error.
+fn in_order<T: Sync, U: Send>(items: &[T], work: impl Fn(&T) -> Result<U> + Sync) -> Result<Vec<U>> {
+    let parts = in_parts(items, LEAST_PART, |part| part.iter().map(&work).collect::<Result<Vec<_>>>());
+    let mut all = Vec::with_capacity(items.len());
+    for part in parts {
+        all.append(&mut part?);
+    }
+    Ok(all)
+}
+
 /// A state as [its record](GroupState::encode_for_record) has it.
 pub(crate) struct StoredState {
     state: GroupState,
@@ -292,7 +326,9 @@ impl StoredState {
             r.array(3)?;
             Ok((r.item()?, r.item()?, r.u64()?))
         };
-        let (state, ranked, leaves) = read_parts(&mut r, read_user, |r| r.item())?;
+        let read_users =
+            |r: &mut Reader<'_>| (0..r.array_up_to(limits::ROSTER)?).map(|_| read_user(r)).collect::<Result<_>>();
+        let (state, ranked, leaves) = read_parts(&mut r, read_users, |r| r.list(limits::ROSTER))?;
         r.finish()?;
         Ok(Self { state, ranked, leaves })
     }
@@ -318,13 +354,13 @@ impl StoredState {
 /// Reads a state without users and leaves, and these as they are read beside it.
 fn read_parts<U, L>(
     r: &mut Reader<'_>,
-    read_user: impl Fn(&mut Reader<'_>) -> Result<U>,
-    read_leaf: impl Fn(&mut Reader<'_>) -> Result<L>,
+    read_users: impl FnOnce(&mut Reader<'_>) -> Result<Vec<U>>,
+    read_leaves: impl FnOnce(&mut Reader<'_>) -> Result<Vec<L>>,
 ) -> Result<(GroupState, Vec<U>, Vec<L>)> {
     let (suite, group, epoch) = (r.item()?, r.item()?, r.item()?);
-    let users = (0..r.array_up_to(limits::ROSTER)?).map(|_| read_user(r)).collect::<Result<_>>()?;
+    let users = read_users(r)?;
     let barred = r.list(limits::BARRED)?;
-    let leaves = (0..r.array_up_to(limits::ROSTER)?).map(|_| read_leaf(r)).collect::<Result<_>>()?;
+    let leaves = read_leaves(r)?;
     let state = GroupState {
         suite,
         group,
