@@ -434,3 +434,41 @@ impl GroupState {
 fn inconsistent() -> Error {
     Error::malformed("a group state whose parts contradict each other")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_faults_the_first_is_reported_and_order_is_kept() {
+        let items: Vec<usize> = (0..1_000).collect();
+        let doubled = in_order(&items, |item| Ok(item * 2)).unwrap();
+        assert!(doubled.into_iter().eq((0..1_000).map(|item| item * 2)));
+        for first in [0, 1, 63, 64, 500, 998] {
+            let work = |item: &usize| match *item {
+                item if item < first => Ok(()),
+                item if item == first => Err(Error::limit("the first")),
+                _ => Err(Error::malformed("another")),
+            };
+            assert_eq!(in_order(&items, work).unwrap_err().kind(), ErrorKind::Limit);
+        }
+    }
+
+    #[test]
+    fn a_bad_key_before_a_bad_role_is_what_is_reported() {
+        let known = KnownKeys::default();
+        let read = |key: [u8; 32], role: u64| {
+            let mut w = Writer::new();
+            w.array(2);
+            for _ in 0..2 {
+                w.array(4).text("mimi://a.example/u/ada").bytes(&key).uint(role).uint(0);
+            }
+            let bytes = w.finish();
+            read_users(&mut Reader::new(&bytes), &known).unwrap_err()
+        };
+        let good = *crate::SigningKey::from_seed(&[1; 32]).verify_key().as_bytes();
+        let bad_key = VerifyKey::from_bytes([0; 32]).unwrap_err();
+        assert_eq!(read([0; 32], u64::MAX).to_string(), bad_key.to_string());
+        assert_ne!(read(good, u64::MAX).to_string(), bad_key.to_string());
+    }
+}
