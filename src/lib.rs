@@ -57,6 +57,10 @@
 //! | [`limits`] | every bound, with its reason |
 //! | [`testing`] | a hub in memory, apps made up on the spot |
 //!
+//! The feature `parallel`, off by default, spreads over all cores what is done for many members at once: reading and
+//! verifying a group's roster when joining, verifying those a commit adds, and sealing commits and welcomes. It costs the
+//! dependency `rayon` and its threads; what comes out is the same.
+//!
 //! The protocol itself is specified in `docs/protocol.md`; comments cite its sections.
 
 // The library never panics on what arrives, prints nothing and leaves nothing unfinished; tests and examples may.

@@ -4,8 +4,10 @@
 //! are canonical encodings, and A is not of small order. Because the equation is cofactored, a random linear
 //! combination of many signatures accepts exactly what single checks accept, but for a chance of 2⁻¹²⁸.
 
+use core::cell::RefCell;
 use core::fmt;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -107,12 +109,17 @@ impl VerifyKey {
     /// Reads a public key. Fails with `Malformed` if the encoding is not canonical, not on the curve, or of small
     /// order.
     pub fn from_bytes(bytes: [u8; 32]) -> Result<Self> {
+        if let Some(key) = KnownKeys::find(&bytes) {
+            return Ok(key);
+        }
         let point = Some(bytes)
             .filter(is_canonical)
             .and_then(|bytes| CompressedEdwardsY(bytes).decompress())
             .filter(|point| !point.is_small_order())
             .ok_or(Error::malformed("not a valid Ed25519 public key"))?;
-        Ok(Self { bytes, minus_point: -point })
+        let key = Self { bytes, minus_point: -point };
+        KnownKeys::remember(&key);
+        Ok(key)
     }
 
     /// The bytes.
@@ -164,6 +171,38 @@ impl Wire for VerifyKey {
 }
 
 public_encoding!(serde VerifyKey);
+
+/// The valid public keys of one value, so that a key which many of its parts name, an app's or a user's, is decompressed
+/// once. On whichever cores the parts are read.
+#[derive(Clone, Default)]
+pub(crate) struct KnownKeys(Arc<Mutex<BTreeMap<[u8; 32], VerifyKey>>>);
+
+thread_local! {
+    /// Those of the value that this thread reads, if somebody keeps them.
+    static KNOWN: RefCell<Option<KnownKeys>> = const { RefCell::new(None) };
+}
+
+impl KnownKeys {
+    /// What `read` comes to, with the keys that it reads known from here on.
+    pub(crate) fn while_reading<T>(&self, read: impl FnOnce() -> T) -> T {
+        let outer = KNOWN.replace(Some(self.clone()));
+        let value = read();
+        KNOWN.set(outer);
+        value
+    }
+
+    fn find(bytes: &[u8; 32]) -> Option<VerifyKey> {
+        KNOWN.with_borrow(|known| known.as_ref()?.lock().get(bytes).cloned())
+    }
+
+    fn remember(key: &VerifyKey) {
+        KNOWN.with_borrow(|known| known.as_ref().and_then(|known| known.lock().insert(key.bytes, key.clone())));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<[u8; 32], VerifyKey>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// One signature of a batch.
 pub(crate) struct Signed<'a> {

@@ -6,13 +6,17 @@ use std::sync::Arc;
 use super::paged::{Paged, PagedMap};
 use super::policy::{GroupInfo, Policy, Role};
 use crate::crypto::kdf::{self, Hash};
-use crate::crypto::sign::VerifyKey;
+use crate::crypto::parallel::in_parts;
+use crate::crypto::sign::{KnownKeys, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Leaf, UnverifiedLeaf, UserUri};
 use crate::ids::{DeviceId, Epoch, GroupId, LeafIndex, Suite, Timestamp};
 use crate::labels;
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer};
+
+/// Users or leaves that one core reads before another is asked to help: half a millisecond's work or more.
+const LEAST_PART: usize = 64;
 
 /// The version of the protocol, in every context.
 pub(crate) const VERSION: u64 = 1;
@@ -225,17 +229,8 @@ impl UnverifiedState {
         if r.u64()? != VERSION {
             return Err(Error::new(ErrorKind::Unsupported, "a group of a newer protocol version: update the library"));
         }
-        let read_user = |r: &mut Reader<'_>| {
-            r.array(4)?;
-            let uri: UserUri = r.item()?;
-            Ok((uri, User { identity: r.item()?, role: r.item()?, least_serial: r.u64()?, devices: Vec::new() }))
-        };
-        let read_leaf = |r: &mut Reader<'_>| {
-            r.array(2)?;
-            let index = r.item()?;
-            Ok((index, UnverifiedLeaf::decode(r.bytes(limits::LEAF)?)?))
-        };
-        let (mut state, users, leaves) = read_parts(r, read_user, read_leaf)?;
+        let keys = KnownKeys::default();
+        let (mut state, users, leaves) = read_parts(r, |r| read_users(r, &keys), |r| read_leaves(r, &keys))?;
         for (uri, user) in users {
             if state.users.insert(uri, user).is_some() {
                 return Err(inconsistent());
@@ -277,6 +272,45 @@ impl UnverifiedState {
     }
 }
 
+/// The users of a state, their keys checked on all cores. Of several faults the first is reported.
+fn read_users(r: &mut Reader<'_>, known: &KnownKeys) -> Result<Vec<(UserUri, User)>> {
+    let (mut keys, mut rest) = (Vec::new(), Vec::new());
+    let read: Result<()> = (0..r.array_up_to(limits::ROSTER)?).try_for_each(|_| {
+        r.array(4)?;
+        let uri: UserUri = r.item()?;
+        keys.push(r.fixed()?);
+        rest.push((uri, r.item()?, r.u64()?));
+        Ok(())
+    });
+    let keys = in_order(&keys, |bytes| known.while_reading(|| VerifyKey::from_bytes(*bytes)))?;
+    read?;
+    let user = |(identity, (uri, role, least_serial))| (uri, User { least_serial, ..User::new(identity, role) });
+    Ok(keys.into_iter().zip(rest).map(user).collect())
+}
+
+/// The leaves of a state, read on all cores. Of several faults the first is reported.
+fn read_leaves(r: &mut Reader<'_>, known: &KnownKeys) -> Result<Vec<(LeafIndex, UnverifiedLeaf)>> {
+    let mut leaves: Vec<(LeafIndex, &[u8])> = Vec::new();
+    let read: Result<()> = (0..r.array_up_to(limits::ROSTER)?).try_for_each(|_| {
+        r.array(2)?;
+        leaves.push((r.item()?, r.bytes(limits::LEAF)?));
+        Ok(())
+    });
+    let leaf = |(index, bytes): &(_, &[u8])| Ok((*index, known.while_reading(|| UnverifiedLeaf::decode(bytes))?));
+    let leaves = in_order(&leaves, leaf)?;
+    read.map(|()| leaves)
+}
+
+/// What `work` makes of each item, or its first error.
+fn in_order<T: Sync, U: Send>(items: &[T], work: impl Fn(&T) -> Result<U> + Sync) -> Result<Vec<U>> {
+    let parts = in_parts(items, LEAST_PART, |part| part.iter().map(&work).collect::<Result<Vec<_>>>());
+    let mut all = Vec::with_capacity(items.len());
+    for part in parts {
+        all.append(&mut part?);
+    }
+    Ok(all)
+}
+
 /// A state as [its record](GroupState::encode_for_record) has it.
 pub(crate) struct StoredState {
     state: GroupState,
@@ -292,7 +326,9 @@ impl StoredState {
             r.array(3)?;
             Ok((r.item()?, r.item()?, r.u64()?))
         };
-        let (state, ranked, leaves) = read_parts(&mut r, read_user, |r| r.item())?;
+        let read_users =
+            |r: &mut Reader<'_>| (0..r.array_up_to(limits::ROSTER)?).map(|_| read_user(r)).collect::<Result<_>>();
+        let (state, ranked, leaves) = read_parts(&mut r, read_users, |r| r.list(limits::ROSTER))?;
         r.finish()?;
         Ok(Self { state, ranked, leaves })
     }
@@ -318,13 +354,13 @@ impl StoredState {
 /// Reads a state without users and leaves, and these as they are read beside it.
 fn read_parts<U, L>(
     r: &mut Reader<'_>,
-    read_user: impl Fn(&mut Reader<'_>) -> Result<U>,
-    read_leaf: impl Fn(&mut Reader<'_>) -> Result<L>,
+    read_users: impl FnOnce(&mut Reader<'_>) -> Result<Vec<U>>,
+    read_leaves: impl FnOnce(&mut Reader<'_>) -> Result<Vec<L>>,
 ) -> Result<(GroupState, Vec<U>, Vec<L>)> {
     let (suite, group, epoch) = (r.item()?, r.item()?, r.item()?);
-    let users = (0..r.array_up_to(limits::ROSTER)?).map(|_| read_user(r)).collect::<Result<_>>()?;
+    let users = read_users(r)?;
     let barred = r.list(limits::BARRED)?;
-    let leaves = (0..r.array_up_to(limits::ROSTER)?).map(|_| read_leaf(r)).collect::<Result<_>>()?;
+    let leaves = read_leaves(r)?;
     let state = GroupState {
         suite,
         group,
@@ -397,4 +433,42 @@ impl GroupState {
 
 fn inconsistent() -> Error {
     Error::malformed("a group state whose parts contradict each other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_faults_the_first_is_reported_and_order_is_kept() {
+        let items: Vec<usize> = (0..1_000).collect();
+        let doubled = in_order(&items, |item| Ok(item * 2)).unwrap();
+        assert!(doubled.into_iter().eq((0..1_000).map(|item| item * 2)));
+        for first in [0, 1, 63, 64, 500, 998] {
+            let work = |item: &usize| match *item {
+                item if item < first => Ok(()),
+                item if item == first => Err(Error::limit("the first")),
+                _ => Err(Error::malformed("another")),
+            };
+            assert_eq!(in_order(&items, work).unwrap_err().kind(), ErrorKind::Limit);
+        }
+    }
+
+    #[test]
+    fn a_bad_key_before_a_bad_role_is_what_is_reported() {
+        let known = KnownKeys::default();
+        let read = |key: [u8; 32], role: u64| {
+            let mut w = Writer::new();
+            w.array(2);
+            for _ in 0..2 {
+                w.array(4).text("mimi://a.example/u/ada").bytes(&key).uint(role).uint(0);
+            }
+            let bytes = w.finish();
+            read_users(&mut Reader::new(&bytes), &known).unwrap_err()
+        };
+        let good = *crate::SigningKey::from_seed(&[1; 32]).verify_key().as_bytes();
+        let bad_key = VerifyKey::from_bytes([0; 32]).unwrap_err();
+        assert_eq!(read([0; 32], u64::MAX).to_string(), bad_key.to_string());
+        assert_ne!(read(good, u64::MAX).to_string(), bad_key.to_string());
+    }
 }

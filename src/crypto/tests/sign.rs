@@ -4,7 +4,9 @@ use curve25519_dalek::constants::EIGHT_TORSION;
 use curve25519_dalek::edwards::CompressedEdwardsY;
 
 use super::{text, unhex, unhex_array, vectors};
-use crate::crypto::sign::{Equation, Signature, SignatureInput, SigningKey, VerifyKey, is_canonical, verify_equations};
+use crate::crypto::sign::{
+    Equation, KnownKeys, Signature, SignatureInput, SigningKey, VerifyKey, is_canonical, verify_equations,
+};
 use crate::error::{ErrorKind, Result};
 use crate::labels;
 use crate::wire::{Wire, Writer};
@@ -194,4 +196,33 @@ fn a_signing_key_gives_the_public_key_that_parsing_gives() {
 fn debug_shows_no_secret() {
     let shown = format!("{:?}", SigningKey::from_seed(&[0x5a; 32]));
     assert!(!shown.contains("5a5a") && !shown.contains("90, 90"), "{shown}");
+}
+
+#[test]
+fn known_keys_are_those_that_are_valid_and_no_others() {
+    let good = SigningKey::from_seed(&[7; 32]).verify_key().clone();
+    let known = KnownKeys::default();
+    for _ in 0..2 {
+        known.while_reading(|| {
+            let key = VerifyKey::from_bytes(*good.as_bytes()).unwrap();
+            let message = b"known or not";
+            let signature = SigningKey::from_seed(&[7; 32]).sign_bytes(message);
+            key.verify_bytes(message, &signature).unwrap();
+            // Of small order, in two encodings, and not on the curve.
+            for first in [0, 1, 2] {
+                let mut bad = [0; 32];
+                bad[0] = first;
+                let point = CompressedEdwardsY(bad).decompress();
+                assert!(point.is_none_or(|point| point.is_small_order()));
+                assert_eq!(VerifyKey::from_bytes(bad).unwrap_err().kind(), ErrorKind::Malformed);
+                // One bit away from a key that is known.
+                let mut near = *good.as_bytes();
+                near[usize::from(first)] ^= 1;
+                assert!(
+                    VerifyKey::from_bytes(near).is_ok_and(|key| key != good)
+                        || CompressedEdwardsY(near).decompress().is_none()
+                );
+            }
+        });
+    }
 }
