@@ -182,10 +182,13 @@ impl Draft<'_> {
 
     /// Two owners left at once and the other was faster: a group keeps one, so this leave can no longer happen.
     fn stay_if_last_owner(&mut self, session: &mut Session, seq: u64) {
+        if session.status != Status::Leaving {
+            return;
+        }
         let state = &session.group.state;
         let owners = state.users.values().filter(|user| user.role == Role::Owner).count();
         let is_owner = state.member(session.group.own).is_ok_and(|(_, user)| user.role == Role::Owner);
-        if session.status != Status::Leaving || owners != 1 || !is_owner {
+        if owners != 1 || !is_owner {
             return;
         }
         session.status = Status::Active;

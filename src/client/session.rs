@@ -9,7 +9,7 @@ use super::standing::{Doubt, Status};
 use super::stored::leaf_record;
 use crate::crypto::kdf::Hash;
 use crate::error::Result;
-use crate::group::{ChainKeys, CommitHeader, Group, PAGE, Transition};
+use crate::group::{ChainKeys, CommitHeader, Group, GroupState, PAGE, Transition};
 use crate::ids::{Epoch, Generation, GroupId, LeafHash, LeafIndex, Timestamp};
 use crate::limits;
 use crate::log::{PostBody, PostId};
@@ -135,7 +135,7 @@ impl Session {
     /// Moves to the next epoch: its keys are stored, all of the last epoch's are erased, and messages without an echo
     /// are to be encrypted anew.
     pub(super) fn advance(&mut self, (group, chains): Entered, changes: &mut ChangeSet) {
-        self.erase_chains(changes);
+        self.erase_chains(&pages_of(&group.state), changes);
         let (id, old) = (self.id(), &self.group.state.leaves);
         let new = &group.state.leaves;
         for (index, _) in old.unshared(new).filter(|(index, _)| !new.contains_key(index)) {
@@ -187,7 +187,7 @@ impl Session {
     /// rejoin.
     pub(super) fn stop(&mut self, status: Status, changes: &mut ChangeSet) {
         self.status = status;
-        self.erase_chains(changes);
+        self.erase_chains(&[], changes);
         self.pending = None;
         changes.delete(records::pending(self.id()));
         changes.delete(records::sending(self.id()));
@@ -201,7 +201,7 @@ impl Session {
     /// Deletes every record of the group.
     pub(super) fn forget(&mut self, changes: &mut ChangeSet) {
         let id = self.id();
-        self.erase_chains(changes);
+        self.erase_chains(&[], changes);
         for index in self.group.state.leaves.keys() {
             changes.delete(records::leaf(id, *index));
         }
@@ -346,16 +346,15 @@ impl Session {
 
     /// The pages in which the first chain keys of all leaves lie.
     pub(super) fn pages(&self) -> Vec<u32> {
-        let mut pages: Vec<u32> = self.group.state.leaves.keys().map(|leaf| leaf.0 / PAGE).collect();
-        pages.dedup();
-        pages
+        pages_of(&self.group.state)
     }
 
-    /// Erases every chain and late message's key of the epoch that ends.
-    fn erase_chains(&mut self, changes: &mut ChangeSet) {
+    /// Erases every chain and late message's key of the epoch that ends. The records of the pages `reused` are about to be
+    /// written over.
+    fn erase_chains(&mut self, reused: &[u32], changes: &mut ChangeSet) {
         let id = self.id();
-        for page in self.pages() {
-            changes.delete(records::page(id, page));
+        for page in self.pages().iter().filter(|page| reused.binary_search(page).is_err()) {
+            changes.delete(records::page(id, *page));
         }
         for leaf in core::mem::take(&mut self.started) {
             changes.delete(records::chain(id, leaf));
@@ -371,4 +370,10 @@ impl Session {
             changes.delete(records::sent(id, Generation(generation)));
         }
     }
+}
+
+fn pages_of(state: &GroupState) -> Vec<u32> {
+    let mut pages: Vec<u32> = state.leaves.keys().map(|leaf| leaf.0 / PAGE).collect();
+    pages.dedup();
+    pages
 }

@@ -1,11 +1,10 @@
 //! SHA-256, HMAC and HKDF (RFC 5869), always over labelled arrays (`docs/protocol.md`, section 2.3).
 
-use hkdf::Hkdf;
 use hmac::digest::FixedOutput;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroizing, zeroize_bytes};
 
 use crate::labels::Label;
 use crate::secret::Secret;
@@ -45,14 +44,11 @@ pub(crate) fn expand_label<const N: usize>(secret: &[u8; 32], label: Label, cont
 }
 
 /// An HKDF pseudorandom key with its HMAC state prepared, for many expansions of one secret.
-pub(crate) struct Expander(Hkdf<Sha256>);
+pub(crate) struct Expander(Hmac<Sha256>);
 
 impl Expander {
     pub(crate) fn new(secret: &[u8; 32]) -> Self {
-        match Hkdf::from_prk(secret) {
-            Ok(hkdf) => Self(hkdf),
-            Err(_) => unreachable!("HKDF takes every key of at least 32 bytes"),
-        }
+        Self(keyed(secret))
     }
 
     pub(crate) fn expand<const N: usize>(&self, label: Label, context: &[u8]) -> Secret<N> {
@@ -71,9 +67,21 @@ impl Expander {
         self.expand_info(&[head.as_slice(), context, tail.as_slice()], out);
     }
 
-    /// HKDF-Expand with the info given in parts. The only failure is an output over 8,160 bytes; ours are at most 64.
+    /// HKDF-Expand with the info given in parts: block `n` is HMAC(secret, the block before ‖ info ‖ `n`). Outputs are
+    /// of at most 8,160 bytes; ours are at most 64.
     pub(crate) fn expand_info(&self, info: &[&[u8]], out: &mut [u8]) {
-        let _ = self.0.expand_multi_info(info, out);
+        let mut last = [0; 32];
+        for (n, part) in (1..=255_u8).zip(out.chunks_mut(32)) {
+            let mut mac = self.0.clone();
+            if n > 1 {
+                mac.update(&last);
+            }
+            info.iter().for_each(|part| mac.update(part));
+            mac.update(&[n]);
+            mac.finalize_into((&mut last).into());
+            part.iter_mut().zip(last).for_each(|(out, byte)| *out = byte);
+        }
+        zeroize_bytes(&mut last);
     }
 }
 

@@ -1,8 +1,9 @@
 //! The first chain keys of an epoch's senders, until they speak.
 
+use core::cmp::Ordering;
 use core::fmt;
 
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, zeroize_bytes};
 
 use crate::crypto::kdf::Expander;
 use crate::ids::LeafIndex;
@@ -23,8 +24,16 @@ struct KeyPage {
     number: u32,
     /// Bit `i` is set while the key in place `i` is held.
     held: u32,
-    keys: Zeroizing<Box<[[u8; 32]]>>,
+    keys: Box<[[u8; 32]]>,
 }
+
+impl Drop for KeyPage {
+    fn drop(&mut self) {
+        zeroize_bytes(self.keys.as_flattened_mut());
+    }
+}
+
+impl ZeroizeOnDrop for KeyPage {}
 
 impl ChainKeys {
     /// expand_label(root, "sender", leaf, 32) for every leaf.
@@ -67,14 +76,19 @@ impl ChainKeys {
     }
 
     fn find(&self, number: u32) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&number, |page| page.number)
+        // Keys mostly come in the order of their leaves.
+        match self.0.last().map(|last| last.number.cmp(&number)) {
+            Some(Ordering::Greater) => self.0.binary_search_by_key(&number, |page| page.number),
+            Some(Ordering::Equal) => Ok(self.0.len().saturating_sub(1)),
+            Some(Ordering::Less) | None => Err(self.0.len()),
+        }
     }
 
     /// Where the key of this leaf is to be written, which from then on is held.
     fn place(&mut self, leaf: LeafIndex) -> &mut [u8; 32] {
         let (number, place) = (leaf.0 / PAGE, leaf.0 % PAGE);
         let at = self.find(number).unwrap_or_else(|at| {
-            let keys = Zeroizing::new(vec![[0; 32]; PAGE as usize].into_boxed_slice());
+            let keys = vec![[0; 32]; PAGE as usize].into_boxed_slice();
             self.0.insert(at, KeyPage { number, held: 0, keys });
             at
         });

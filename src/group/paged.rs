@@ -15,6 +15,11 @@ pub(crate) trait Paged: Clone {
 
     /// Writes the one item by which the entry enters the context hash.
     fn write(&self, key: &Self::Index, w: &mut Writer);
+
+    /// Numbers by which the entry is [looked for](PagedMap::marked) without reading it.
+    fn marks(&self) -> impl IntoIterator<Item = u64> {
+        []
+    }
 }
 
 /// Entries by their keys, in the order of these.
@@ -27,13 +32,19 @@ pub(crate) struct PagedMap<V: Paged> {
 
 struct Page<V: Paged> {
     entries: Vec<(V::Index, V)>,
-    /// What its entries write, made when it is first asked for.
-    encoded: OnceLock<Box<[u8]>>,
+    /// Made when it is first asked for.
+    digest: OnceLock<Digest>,
+}
+
+/// What the entries of a page write, and all their marks.
+struct Digest {
+    encoded: Box<[u8]>,
+    marks: Box<[u64]>,
 }
 
 impl<V: Paged> Page<V> {
     fn new(entries: Vec<(V::Index, V)>) -> Self {
-        Self { entries, encoded: OnceLock::new() }
+        Self { entries, digest: OnceLock::new() }
     }
 
     fn first(&self) -> Option<&V::Index> {
@@ -44,13 +55,14 @@ impl<V: Paged> Page<V> {
         self.entries.binary_search_by(|(other, _)| other.cmp(key))
     }
 
-    fn encoded(&self) -> &[u8] {
-        self.encoded.get_or_init(|| {
+    fn digest(&self) -> &Digest {
+        self.digest.get_or_init(|| {
             let mut w = Writer::new();
             for (key, value) in &self.entries {
                 value.write(key, &mut w);
             }
-            w.finish().into_boxed_slice()
+            let marks = self.entries.iter().flat_map(|(_, value)| value.marks()).collect();
+            Digest { encoded: w.finish().into_boxed_slice(), marks }
         })
     }
 }
@@ -147,7 +159,13 @@ impl<V: Paged> PagedMap<V> {
 
     /// What the entries write, in their order and in pieces. A page remembers it for as long as it stays the same.
     pub(crate) fn encoded(&self) -> impl Iterator<Item = &[u8]> {
-        self.pages.iter().map(|page| page.encoded())
+        self.pages.iter().map(|page| &*page.digest().encoded)
+    }
+
+    /// The entries of the pages in which any has a mark that is `wanted`: every entry that has one is among them.
+    pub(crate) fn marked(&self, wanted: impl Fn(u64) -> bool) -> impl Iterator<Item = (&V::Index, &V)> {
+        let pages = self.pages.iter().filter(move |page| page.digest().marks.iter().any(|mark| wanted(*mark)));
+        pages.flat_map(|page| page.entries.iter().map(|(key, value)| (key, value)))
     }
 
     /// The page that holds `key`, if any does.
@@ -158,7 +176,7 @@ impl<V: Paged> PagedMap<V> {
     /// The entries of a page that is about to change, which until now may have been shared.
     fn edit(&mut self, number: usize) -> Option<&mut Vec<(V::Index, V)>> {
         let page = Arc::make_mut(self.pages.get_mut(number)?);
-        page.encoded.take();
+        page.digest.take();
         Some(&mut page.entries)
     }
 }
@@ -220,6 +238,10 @@ mod tests {
         fn write(&self, key: &u32, w: &mut Writer) {
             w.array(2).uint((*key).into()).uint(*self);
         }
+
+        fn marks(&self) -> impl IntoIterator<Item = u64> {
+            [*self]
+        }
     }
 
     fn check(map: &PagedMap<u64>, model: &BTreeMap<u32, u64>) {
@@ -263,6 +285,20 @@ mod tests {
         let mut map = PagedMap::new();
         (0..1_000).for_each(|key| assert_eq!(map.insert(key, 0), None));
         assert_eq!(map.pages.len(), 1_000_usize.div_ceil(FULL));
+    }
+
+    #[test]
+    fn an_entry_is_found_by_its_mark_whatever_has_changed() {
+        let mut map = PagedMap::new();
+        (0..1_000).for_each(|key| assert_eq!(map.insert(key, key.into()), None));
+        let found = |map: &PagedMap<u64>, mark: u64| map.marked(|other| other == mark).any(|(_, value)| *value == mark);
+        assert!((0..1_000).all(|mark| found(&map, mark)) && !found(&map, 1_000));
+        assert!(map.marked(|mark| mark == 500).count() <= FULL);
+        let old = map.clone();
+        map.remove(&500);
+        map.get_mut(&501).into_iter().for_each(|value| *value = 2_000);
+        assert!(found(&old, 500) && found(&old, 501) && !found(&old, 2_000));
+        assert!(!found(&map, 500) && !found(&map, 501) && found(&map, 2_000));
     }
 
     #[test]

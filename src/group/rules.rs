@@ -7,7 +7,7 @@ use super::commit::{CommitBody, Mailboxes};
 use super::effect::Effect;
 use super::policy::Role;
 use super::proposal::{LeaveScope, Proposal, leave_input, list_hash, rejoin_input};
-use super::state::{GroupState, User};
+use super::state::{GroupState, User, key_mark};
 use super::welcome::Replaced;
 use crate::crypto::kdf::Hash;
 use crate::crypto::sign::Signature;
@@ -288,7 +288,9 @@ impl Pass<'_> {
             }
         }
         let taken = |key: &[u8; 32]| fresh.contains(key);
-        if self.state.leaves.values().any(|l| taken(l.signature_key().as_bytes()) || taken(l.seal_key().as_bytes())) {
+        let marks: Vec<u64> = fresh.iter().map(key_mark).collect();
+        let mut suspects = self.state.leaves.marked(|mark| marks.binary_search(&mark).is_ok());
+        if suspects.any(|(_, l)| taken(l.signature_key().as_bytes()) || taken(l.seal_key().as_bytes())) {
             return Err(Error::not_allowed("a new leaf reuses a key of the roster"));
         }
         Ok(())

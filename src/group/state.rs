@@ -74,6 +74,15 @@ impl Paged for Arc<Leaf> {
     fn write(&self, index: &LeafIndex, w: &mut Writer) {
         w.array(2).item(index).item(&self.hash());
     }
+
+    fn marks(&self) -> impl IntoIterator<Item = u64> {
+        [self.signature_key().as_bytes(), self.seal_key().as_bytes()].map(key_mark)
+    }
+}
+
+/// The mark of a leaf with this key: its first eight bytes, so that marks are in the order of their keys.
+pub(crate) fn key_mark(key: &[u8; 32]) -> u64 {
+    key.first_chunk().map_or(0, |start| u64::from_be_bytes(*start))
 }
 
 impl GroupState {
@@ -400,10 +409,13 @@ impl GroupState {
         Ok(state)
     }
 
-    /// Gives a leaf its place. Fails if the place is taken, or its user is not in, is another, or has this device there
-    /// already.
+    /// Gives a leaf its place. Fails if the place is taken, or its user is not in, is another, has this device there
+    /// already, or has as many as a user may have.
     pub(crate) fn seat(&mut self, index: LeafIndex, leaf: Arc<Leaf>) -> Result<()> {
         let user = self.users.get_mut(leaf.user()).ok_or_else(inconsistent)?;
+        if user.devices.len() >= limits::LEAVES_PER_USER {
+            return Err(inconsistent());
+        }
         let place = user.devices.partition_point(|(other, _)| *other < index);
         if user.identity != *leaf.identity_key() || user.devices.iter().any(|(_, device)| *device == leaf.device()) {
             return Err(inconsistent());
@@ -437,7 +449,15 @@ fn inconsistent() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
     use super::*;
+    use crate::crypto::kem::SealSecret;
+    use crate::crypto::sign::SigningKey;
+    use crate::identity::{Capabilities, IdentityKey, LeafBody, Source, sign_leaf};
+    use crate::ids::Validity;
+    use crate::testing::App;
 
     #[test]
     fn of_several_faults_the_first_is_reported_and_order_is_kept() {
@@ -470,5 +490,32 @@ mod tests {
         let bad_key = VerifyKey::from_bytes([0; 32]).unwrap_err();
         assert_eq!(read([0; 32], u64::MAX).to_string(), bad_key.to_string());
         assert_ne!(read(good, u64::MAX).to_string(), bad_key.to_string());
+    }
+
+    #[test]
+    fn a_user_has_no_more_leaves_than_one_may_have() {
+        let mut rng = StdRng::seed_from_u64(6);
+        let app = App::new("a.example").unwrap();
+        let identity = IdentityKey::generate(&mut rng);
+        let mut leaf = |index| {
+            let device = SigningKey::generate(&mut rng);
+            let certified = app.certify("ada", &identity, (DeviceId::generate(&mut rng), 0), &device).unwrap();
+            let body = LeafBody {
+                signature_key: SigningKey::generate(&mut rng).verify_key().clone(),
+                seal_key: SealSecret::generate(&mut rng).public().clone(),
+                capabilities: Capabilities::new(&[Suite::One], &[]).unwrap(),
+                validity: Validity::starting(Timestamp(0), 1),
+                source: Source::Commit { group: GroupId([1; 16]), leaf: index, parent: [0; 32], proposals: [0; 32] },
+            };
+            sign_leaf(&certified, &device, body).unwrap()
+        };
+        let (policy, info) = (App::policy(&[&app]).unwrap(), GroupInfo::new("Ada's", "").unwrap());
+        let mut state = GroupState::found(GroupId([1; 16]), leaf(LeafIndex(0)), policy, info, Timestamp(0)).unwrap();
+        for index in 1..=limits::LEAVES_PER_USER {
+            let index = LeafIndex(index.try_into().unwrap());
+            let seated = state.seat(index, Arc::new(leaf(index)));
+            assert_eq!(seated.is_ok(), (index.0 as usize) < limits::LEAVES_PER_USER, "{index:?}");
+        }
+        assert_eq!(state.leaves.len(), limits::LEAVES_PER_USER);
     }
 }

@@ -58,7 +58,11 @@ impl Store for MemoryStore {
     fn apply(&mut self, changes: &ChangeSet) -> Result<(), StoreError> {
         changes.check(self.0.get(&RecordKey::VERSION).map(|value| value.as_slice()))?;
         for (key, value) in changes.iter() {
-            self.replace(key, value);
+            match (self.0.get_mut(key), value) {
+                // Most records keep their length.
+                (Some(held), Some(value)) if held.len() == value.len() => held.copy_from_slice(value),
+                _ => drop(self.replace(key, value)),
+            }
         }
         Ok(())
     }

@@ -51,8 +51,8 @@ impl Write for Buffer {
 
     #[inline]
     fn write_all(&mut self, bytes: &[u8]) -> Result<(), Infallible> {
-        let len = self.as_slice().len().saturating_add(bytes.len());
         if self.room > 0 {
+            let len = self.len.saturating_add(bytes.len());
             if let Some(place) = self.stack.get_mut(self.len..len) {
                 place.copy_from_slice(bytes);
                 self.len = len;
@@ -61,8 +61,8 @@ impl Write for Buffer {
             self.heap = self.as_slice().to_vec();
             self.room = 0;
         }
-        if len > self.heap.capacity() {
-            self.grow(len);
+        if bytes.len() > self.heap.capacity().saturating_sub(self.heap.len()) {
+            self.grow(self.heap.len().saturating_add(bytes.len()));
         }
         self.heap.extend_from_slice(bytes);
         Ok(())
