@@ -29,6 +29,43 @@ fn a_removal_covers_all_devices_of_the_user() {
     }
 }
 
+/// First chain keys lie in pages of 32 leaves (section 7.2). A page whose leaves are all gone leaves the store with them, and no
+/// key of it stays.
+#[test]
+fn the_chain_keys_of_those_who_are_gone_leave_the_store() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device("bob"));
+    let group = world.group(&mut maria, &mut [&mut bob]);
+    let guests = (0..40).map(|n| world.device(&format!("guest{n}")).package()).collect();
+    maria.client.change(&group, Change::Add(guests)).unwrap();
+    world.quiet(&mut [&mut maria, &mut bob]);
+
+    let pages = |disk: &Disk| -> Vec<(u8, Vec<u8>)> {
+        let records = disk.records().into_iter();
+        records.filter(|(name, _)| name.starts_with(&[21])).map(|(name, value)| (name[name.len() - 1], value)).collect()
+    };
+    let before = pages(&bob.disk);
+    assert_eq!(before.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1]);
+    let state = maria.client.group(&group).unwrap();
+    let late: Vec<_> =
+        state.state().leaves().filter(|(leaf, _)| leaf.0 >= 32).map(|(_, leaf)| leaf.user().clone()).collect();
+    assert_eq!(late.len(), 10);
+    for user in late {
+        maria.client.change(&group, Change::Remove(user)).unwrap();
+    }
+    world.quiet(&mut [&mut maria, &mut bob]);
+
+    for device in [&maria, &bob] {
+        let after = pages(&device.disk);
+        assert_eq!(after.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0]);
+        let old_key = |(_, page): &(u8, Vec<u8>)| page[page.len() - 32..].to_vec();
+        let medium: Vec<u8> = device.disk.records().into_values().flatten().collect();
+        for key in before.iter().map(old_key) {
+            assert!(!medium.windows(32).any(|window| window == key));
+        }
+    }
+}
+
 /// Everything that came after the removal, as a hub in league with the removed would show it.
 fn all_traffic(world: &World, of: &mut Device, group: convivio::GroupId) -> Vec<LogEntry> {
     let leaf = of.client.group(&group).unwrap().own_index();

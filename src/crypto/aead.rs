@@ -94,8 +94,9 @@ impl Short {
         let (mut input, mut end) = ([0; SHORT + 3 * 16], 0_usize);
         for part in [aad, ciphertext, lengths.as_flattened()] {
             let next = end.saturating_add(part.len());
-            if let Some(place) = input.get_mut(end..next) {
-                place.copy_from_slice(part);
+            match input.get_mut(end..next) {
+                Some(place) => place.copy_from_slice(part),
+                None => unreachable!("a short text fits"),
             }
             end = next.next_multiple_of(16);
         }

@@ -79,7 +79,7 @@ impl Expander {
             info.iter().for_each(|part| mac.update(part));
             mac.update(&[n]);
             mac.finalize_into((&mut last).into());
-            part.iter_mut().zip(last).for_each(|(out, byte)| *out = byte);
+            part.iter_mut().zip(&last).for_each(|(out, byte)| *out = *byte);
         }
         zeroize_bytes(&mut last);
     }

@@ -139,7 +139,11 @@ impl VerifyKey {
         let expected = EdwardsPoint::vartime_double_scalar_mul_basepoint(&k, &self.minus_point, &s);
         // What honest signers make holds without the cofactor: R is then the encoding of the expected point, and a
         // canonical one. So only other signatures need R as a point.
-        if expected.compress().0 == *r { Ok(()) } else { Equation::new(self, message, signature)?.verify() }
+        if expected.compress().0 == *r || (expected - decode(r)?).mul_by_cofactor().is_identity() {
+            Ok(())
+        } else {
+            Err(Error::unauthentic())
+        }
     }
 }
 
@@ -185,13 +189,18 @@ thread_local! {
 impl KnownKeys {
     /// What `read` comes to, with the keys that it reads known from here on.
     pub(crate) fn while_reading<T>(&self, read: impl FnOnce() -> T) -> T {
-        let outer = KNOWN.replace(Some(self.clone()));
-        let value = read();
-        KNOWN.set(outer);
-        value
+        /// Puts back what was known before, also when `read` panics: a worker thread may live on.
+        struct Restore(Option<KnownKeys>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                KNOWN.set(self.0.take());
+            }
+        }
+        let _restore = Restore(KNOWN.replace(Some(self.clone())));
+        read()
     }
 
-    fn find(bytes: &[u8; 32]) -> Option<VerifyKey> {
+    pub(super) fn find(bytes: &[u8; 32]) -> Option<VerifyKey> {
         KNOWN.with_borrow(|known| known.as_ref()?.lock().get(bytes).cloned())
     }
 
@@ -251,6 +260,12 @@ impl<'a> Terms<'a> {
     }
 }
 
+/// R as a point. Refuses what is not a canonical encoding of one.
+fn decode(r: &[u8; 32]) -> Result<EdwardsPoint> {
+    let point = Some(*r).filter(is_canonical).and_then(|bytes| CompressedEdwardsY(bytes).decompress());
+    point.ok_or(Error::unauthentic())
+}
+
 /// What is left of a signature once its encodings are checked: \[8\]\[S\]B = \[8\]R + \[8\]\[k\]A.
 pub(super) struct Equation<'a> {
     key: &'a VerifyKey,
@@ -264,11 +279,7 @@ impl<'a> Equation<'a> {
     /// Refuses S ≥ ℓ and an R that is not a canonical encoding of a point.
     pub(super) fn new(key: &'a VerifyKey, message: &[u8], signature: &'a Signature) -> Result<Self> {
         let Terms { r, s, k } = Terms::new(key, message, signature)?;
-        let r = Some(*r)
-            .filter(is_canonical)
-            .and_then(|bytes| CompressedEdwardsY(bytes).decompress())
-            .ok_or(Error::unauthentic())?;
-        Ok(Self { key, signature, r, s, k })
+        Ok(Self { key, signature, r: decode(r)?, s, k })
     }
 
     fn verify(&self) -> Result<()> {

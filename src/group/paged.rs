@@ -107,6 +107,7 @@ impl<V: Paged> PagedMap<V> {
         }
         self.len = self.len.saturating_add(1);
         let number = self.page_of(&key);
+        let is_last = number.saturating_add(1) == self.pages.len();
         let Some(entries) = self.edit(number) else {
             self.pages.push(Arc::new(Page::new(vec![(key, value)])));
             return None;
@@ -115,7 +116,7 @@ impl<V: Paged> PagedMap<V> {
         entries.insert(at, (key, value));
         if entries.len() > FULL {
             // What comes in order fills its pages; anything else leaves room on both sides.
-            let rest = entries.split_off(if at == FULL { FULL } else { FULL / 2 });
+            let rest = entries.split_off(if at == FULL && is_last { FULL } else { FULL / 2 });
             self.pages.insert(number.saturating_add(1), Arc::new(Page::new(rest)));
         }
         None
@@ -299,6 +300,14 @@ mod tests {
         map.get_mut(&501).into_iter().for_each(|value| *value = 2_000);
         assert!(found(&old, 500) && found(&old, 501) && !found(&old, 2_000));
         assert!(!found(&map, 500) && !found(&map, 501) && found(&map, 2_000));
+    }
+
+    /// An inviter decides in which order a roster is read.
+    #[test]
+    fn no_order_makes_a_page_of_each_entry() {
+        let mut map = PagedMap::new();
+        (0..64).chain((64..10_000).rev()).for_each(|key| assert_eq!(map.insert(key, 0), None));
+        assert!(map.pages.len() <= 2 * 10_000_usize.div_ceil(FULL) + 1, "{}", map.pages.len());
     }
 
     #[test]

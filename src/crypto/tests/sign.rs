@@ -226,3 +226,24 @@ fn known_keys_are_those_that_are_valid_and_no_others() {
         });
     }
 }
+
+#[test]
+fn keys_are_known_only_while_their_value_is_read() {
+    let holds = |known: &KnownKeys, seed: u8| {
+        let key = SigningKey::from_seed(&[seed; 32]);
+        known.while_reading(|| KnownKeys::find(key.verify_key().as_bytes()).is_some())
+    };
+    let read = |seed: u8| VerifyKey::from_bytes(*SigningKey::from_seed(&[seed; 32]).verify_key().as_bytes()).unwrap();
+    let (outer, inner) = (KnownKeys::default(), KnownKeys::default());
+    outer.while_reading(|| {
+        inner.while_reading(|| read(1));
+        read(2);
+        // A panic that somebody catches, as the pool of threads does.
+        let unwound = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| inner.while_reading(|| panic!("torn"))));
+        assert!(unwound.is_err());
+        read(3);
+    });
+    read(4);
+    assert_eq!([1, 2, 3, 4].map(|seed| holds(&outer, seed)), [false, true, true, false]);
+    assert_eq!([1, 2, 3, 4].map(|seed| holds(&inner, seed)), [true, false, false, false]);
+}
