@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ratchet", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
     ("group", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"]),
     ("log", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "wire"]),
+    ("content", &["error", "identity", "ids", "limits", "wire"]),
     // Only its encryption at rest names the AEAD.
     ("store", &["crypto", "error", "labels", "secret", "wire"]),
     (
