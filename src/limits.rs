@@ -153,3 +153,9 @@ pub const POLL_TEXT: usize = 512;
 
 /// Receipts in one message.
 pub const RECEIPTS: usize = 256;
+
+/// Bytes of the plaintext of an attachment's chunk; the last may have fewer.
+pub const ATTACHMENT_CHUNK: usize = 64 * 1024;
+
+/// Chunks of one attachment: 64 GiB, with an index of 32 MiB.
+pub const ATTACHMENT_CHUNKS: u64 = 1 << 20;

@@ -1,4 +1,4 @@
-//! What was said, added up: edits, deletions, reactions, votes, receipts (`docs/protocol.md`, section 9.5).
+//! What was said, added up: edits, deletions, reactions, votes, receipts (`docs/protocol.md`, section 11.5).
 //!
 //! The state is the set of messages, each under its id with the first place at which it stands in the group's log; adding
 //! one is a join of sets, so order, repetition and restarts cannot matter. What follows from the set is worked out when

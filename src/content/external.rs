@@ -1,4 +1,4 @@
-//! Content that lies elsewhere, encrypted under a key of its own (`docs/protocol.md`, section 9.1).
+//! Content that lies elsewhere, encrypted under a key of its own (`docs/protocol.md`, section 11.1).
 
 use core::fmt;
 

@@ -1,4 +1,4 @@
-//! What people say: text, replies, reactions, edits, deletions, polls, attachments (`docs/protocol.md`, section 9).
+//! What people say: text, replies, reactions, edits, deletions, polls, attachments (`docs/protocol.md`, section 11).
 //!
 //! An optional layer. A group carries bytes; apps that want to understand each other put a [`Content`] into them, which
 //! follows the form of MIMI content (draft-ietf-mimi-content). Whatever an app does not know it keeps and shows by its

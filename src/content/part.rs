@@ -1,4 +1,4 @@
-//! The body of a content: one part, several, or none (`docs/protocol.md`, section 9.1).
+//! The body of a content: one part, several, or none (`docs/protocol.md`, section 11.1).
 
 use crate::error::{Error, Result};
 use crate::limits;

@@ -1,4 +1,4 @@
-//! Polls (`docs/protocol.md`, section 9.3).
+//! Polls (`docs/protocol.md`, section 11.3).
 
 use crate::error::{Error, Result};
 use crate::ids::Timestamp;

@@ -1,4 +1,4 @@
-//! Receipts: which messages were delivered or read (`docs/protocol.md`, section 9.4).
+//! Receipts: which messages were delivered or read (`docs/protocol.md`, section 11.4).
 
 use crate::error::{Error, Result};
 use crate::ids::MessageId;
