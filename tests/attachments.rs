@@ -10,7 +10,7 @@
 
 use std::io::{self, Cursor, Read};
 
-use convivio::attachment::{Attachment, Decryptor, Encryptor, decrypt, encrypt};
+use convivio::attachment::{Decryptor, Encryptor, FileKey, decrypt, encrypt};
 use convivio::content::{Content, External, Kind};
 use convivio::limits::{ATTACHMENT_CHUNK, ATTACHMENT_CHUNKS};
 use convivio::{ErrorKind, Secret};
@@ -29,7 +29,7 @@ fn sent(text: &[u8]) -> (Vec<u8>, External) {
 }
 
 fn received(part: &External, downloaded: &[u8]) -> Result<Vec<u8>, ErrorKind> {
-    let attachment = Attachment::try_from(part).map_err(|error| error.kind())?;
+    let attachment = FileKey::try_from(part).map_err(|error| error.kind())?;
     let mut text = Vec::new();
     decrypt(&attachment, &mut Cursor::new(downloaded), &mut text).map_err(|error| error.kind())?;
     Ok(text)
@@ -85,7 +85,7 @@ fn a_reader_may_give_little_at_a_time() {
 fn any_chunk_can_be_read_alone_and_again() {
     let text = text(3 * ATTACHMENT_CHUNK + 5);
     let (uploaded, part) = sent(&text);
-    let attachment = Attachment::try_from(&part).unwrap();
+    let attachment = FileKey::try_from(&part).unwrap();
     let at = |range: core::ops::Range<u64>| &uploaded[range.start as usize..range.end as usize];
     let decryptor = Decryptor::new(&attachment, at(attachment.index_at())).unwrap();
     assert_eq!(decryptor.chunks(), 4);
@@ -164,7 +164,7 @@ fn what_a_message_says_of_a_file_is_checked_first() {
     let kind = |change: fn(&mut External)| {
         let mut part = good.clone();
         change(&mut part);
-        Attachment::try_from(&part).unwrap_err().kind()
+        FileKey::try_from(&part).unwrap_err().kind()
     };
     assert_eq!(kind(|part| part.algorithm = 1), ErrorKind::Unsupported);
     assert_eq!(kind(|part| part.hash_algorithm = 2), ErrorKind::Unsupported);

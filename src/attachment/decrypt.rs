@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::chunk::{self, OVERHEAD, Place};
-use super::{Attachment, whole_hash};
+use super::{FileKey, whole_hash};
 use crate::crypto::kdf::{Expander, Hash, sha256};
 use crate::error::{Error, Result};
 
@@ -15,11 +15,11 @@ pub struct Decryptor {
 }
 
 impl Decryptor {
-    /// Checks the index of an attachment, the bytes at [`Attachment::index_at`] of the encrypted file, against its hash.
+    /// Checks the index of an attachment, the bytes at [`FileKey::index_at`] of the encrypted file, against its hash.
     ///
     /// From here on every chunk that decrypts is the very one that was encrypted. `Unauthentic` if the index is another.
-    pub fn new(attachment: &Attachment, index: &[u8]) -> Result<Self> {
-        let Attachment { key, size, hash } = attachment;
+    pub fn new(attachment: &FileKey, index: &[u8]) -> Result<Self> {
+        let FileKey { key, size, hash } = attachment;
         let range = attachment.index_at();
         if index.len() as u64 != range.end.saturating_sub(range.start) {
             return Err(Error::unauthentic());
@@ -31,7 +31,7 @@ impl Decryptor {
         Ok(Self { keys: Expander::new(key.expose()), size: *size, index: hashes.to_vec() })
     }
 
-    /// Decrypts chunk `number`, the bytes at [`Attachment::chunk_at`] of the encrypted file.
+    /// Decrypts chunk `number`, the bytes at [`FileKey::chunk_at`] of the encrypted file.
     ///
     /// `Unauthentic`, and nothing of it, if it is not that chunk of that file; `Misuse` if the file has no such chunk.
     pub fn chunk(&self, number: u64, sealed: &[u8]) -> Result<Vec<u8>> {

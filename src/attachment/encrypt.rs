@@ -5,7 +5,7 @@ use core::fmt;
 use rand::CryptoRng;
 
 use super::chunk::{self, Place};
-use super::{Attachment, too_long, whole_hash};
+use super::{FileKey, too_long, whole_hash};
 use crate::crypto::kdf::{Expander, Hash, sha256};
 use crate::error::{Error, Result};
 use crate::limits::{ATTACHMENT_CHUNK, ATTACHMENT_CHUNKS};
@@ -65,13 +65,13 @@ impl Encryptor {
     /// What goes into the message, and the index, 32 bytes for each chunk, which is stored after the last chunk.
     ///
     /// Fails with `Misuse` before the last chunk.
-    pub fn finish(self) -> Result<(Attachment, Vec<u8>)> {
+    pub fn finish(self) -> Result<(FileKey, Vec<u8>)> {
         let Self { key, keys: _, size, index, ended } = self;
         if !ended {
             return Err(Error::misuse("an attachment ends with a chunk marked as its last"));
         }
         let hash = whole_hash(&key, size, &index);
-        Ok((Attachment { key, size, hash }, index.concat()))
+        Ok((FileKey { key, size, hash }, index.concat()))
     }
 }
 

@@ -53,13 +53,13 @@ const ALGORITHM: u16 = 0xc001;
 const SHA_256: u8 = 1;
 
 /// What a message says of a file so that its readers can decrypt it: key, length and hash. Secret, as the message is.
-pub struct Attachment {
+pub struct FileKey {
     key: Secret<32>,
     size: u64,
     hash: Hash,
 }
 
-impl Attachment {
+impl FileKey {
     /// Bytes of the plaintext.
     #[must_use]
     pub const fn size(&self) -> u64 {
@@ -114,7 +114,7 @@ impl Attachment {
     }
 }
 
-impl TryFrom<&External> for Attachment {
+impl TryFrom<&External> for FileKey {
     type Error = Error;
 
     /// Fails with `Unsupported` if the file is encrypted in another way, and with `Malformed` or `Limit` if it says what
@@ -139,10 +139,10 @@ impl TryFrom<&External> for Attachment {
     }
 }
 
-impl fmt::Debug for Attachment {
+impl fmt::Debug for FileKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key: _, size, hash: _ } = self;
-        f.debug_struct("Attachment").field("size", size).finish_non_exhaustive()
+        f.debug_struct("FileKey").field("size", size).finish_non_exhaustive()
     }
 }
 

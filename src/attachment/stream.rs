@@ -5,14 +5,14 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{Attachment, Decryptor, Encryptor};
+use super::{Decryptor, Encryptor, FileKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::ATTACHMENT_CHUNK;
 
 /// Encrypts all that `plain` gives into `sealed`.
 ///
 /// Fails with `File` as reading or writing fails, and with `Limit` for more than 64 GiB.
-pub fn encrypt(plain: &mut dyn Read, sealed: &mut dyn Write, rng: &mut dyn CryptoRng) -> Result<Attachment> {
+pub fn encrypt(plain: &mut dyn Read, sealed: &mut dyn Write, rng: &mut dyn CryptoRng) -> Result<FileKey> {
     let mut encryptor = Encryptor::new(rng);
     let (mut this, mut next) = (chunk_buffer(), chunk_buffer());
     let mut filled = fill(plain, &mut this)?;
@@ -35,7 +35,7 @@ pub fn encrypt(plain: &mut dyn Read, sealed: &mut dyn Write, rng: &mut dyn Crypt
 /// Decrypts an encrypted file into `plain`. Every byte written was verified; but only after `Ok` is it the whole file.
 ///
 /// Fails with `Unauthentic` at the first chunk that is not of this file, and with `File` as reading or writing fails.
-pub fn decrypt(attachment: &Attachment, sealed: &mut (impl Read + Seek), plain: &mut dyn Write) -> Result<()> {
+pub fn decrypt(attachment: &FileKey, sealed: &mut (impl Read + Seek), plain: &mut dyn Write) -> Result<()> {
     let index = attachment.index_at();
     let end = sealed.seek(SeekFrom::End(0)).map_err(file)?;
     if end != index.end {

@@ -10,7 +10,7 @@ use super::kind::Kind;
 use super::poll::Poll;
 use super::receipt::Status;
 use super::{Body, Content};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::identity::UserUri;
 use crate::ids::{MessageId, Timestamp};
 use crate::wire::{Reader, Wire, Writer, public_encoding};
@@ -31,6 +31,9 @@ pub struct Said {
     /// What was said.
     pub content: Content,
 }
+
+/// The version of the form in which a conversation is stored.
+const VERSION: u8 = 1;
 
 /// A place in the log: messages under one sequence number, if a hub repeats one, by their ids.
 type Place = (u64, MessageId);
@@ -271,13 +274,17 @@ impl Wire for Said {
 
 public_encoding!(Said);
 
-/// For the app to store whole, if it does not keep the messages one by one: their list, by id.
+/// For the app to store whole, if it does not keep the messages one by one: a version, and their list by id.
 impl Wire for Conversation {
     fn write(&self, w: &mut Writer) {
-        w.list(self.messages.values());
+        w.array(2).uint(VERSION.into()).list(self.messages.values());
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
+        r.array(2)?;
+        if r.u8()? != VERSION {
+            return Err(Error::new(ErrorKind::Unsupported, "a conversation of another version: update the library"));
+        }
         let mut conversation = Self::new();
         for said in r.list(usize::MAX)? {
             if !conversation.insert(said) {
