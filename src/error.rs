@@ -34,6 +34,8 @@ pub enum ErrorKind {
     Misuse,
     /// The key store that holds a device or identity key failed; nothing happened. Try again.
     Signer,
+    /// Reading or writing a file failed; nothing else happened. Try again.
+    File,
     /// The store failed and the outcome is unknown. Close the client and open it again.
     Storage,
     /// A stored record is damaged, sealed under another key, or from a newer version. The store is left untouched.

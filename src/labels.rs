@@ -137,6 +137,16 @@ labels! {
     /// The associated data of one message.
     MESSAGE_AAD = "message aad";
 
+    // Attachments
+    /// The commitment to an attachment's key.
+    ATTACHMENT_COMMITMENT = "attachment commitment";
+    /// The salt of one chunk.
+    ATTACHMENT_SALT = "attachment salt";
+    /// The key and nonce of one chunk.
+    ATTACHMENT_CHUNK = "attachment chunk";
+    /// The hash of a whole attachment.
+    HASH_ATTACHMENT = "hash attachment";
+
     // At rest
     /// The associated data of one sealed record.
     STORE_RECORD = "store record";

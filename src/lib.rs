@@ -53,6 +53,8 @@
 //! | [`client`] | one device: what apps use |
 //! | [`group`], [`ratchet`], [`envelope`], [`identity`] | the pillars |
 //! | [`store`] | the store trait, stores, encryption at rest |
+//! | [`content`] | what people say: text, reactions, edits, polls, attachments, and what it adds up to |
+//! | [`attachment`] | files, encrypted in chunks |
 //! | [`log`] | what travels between devices and hubs |
 //! | [`limits`] | every bound, with its reason |
 //! | [`testing`] | a hub in memory, apps made up on the spot |
@@ -79,7 +81,9 @@
     )
 )]
 
+pub mod attachment;
 pub mod client;
+pub mod content;
 pub mod envelope;
 pub mod group;
 pub mod identity;

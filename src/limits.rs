@@ -108,3 +108,54 @@ pub const POST: usize = 96 * 1024 * 1024;
 /// Places in a group's queue between the oldest message or change that waits and the newest: what a reader of the
 /// store counts through.
 pub const QUEUE: u64 = 1 << 20;
+
+/// Parts of one content, all levels together.
+pub const CONTENT_PARTS: usize = 64;
+
+/// Levels of parts within parts.
+pub const CONTENT_DEPTH: usize = 4;
+
+/// Bytes of a media type with its parameters.
+pub const CONTENT_TYPE: usize = 255;
+
+/// Bytes of a list of language tags.
+pub const CONTENT_LANGUAGE: usize = 64;
+
+/// Bytes of a topic.
+pub const CONTENT_TOPIC: usize = 64;
+
+/// Bytes of the URL of a file.
+pub const CONTENT_URL: usize = 2_048;
+
+/// Bytes of a file's key, nonce, associated data or hash.
+pub const CONTENT_KEY: usize = 64;
+
+/// Bytes of what is said of a file.
+pub const CONTENT_DESCRIPTION: usize = 1_024;
+
+/// Bytes of a file's name.
+pub const CONTENT_FILENAME: usize = 255;
+
+/// Extensions of one content.
+pub const CONTENT_EXTENSIONS: usize = 32;
+
+/// Bytes of an extension's name.
+pub const CONTENT_EXTENSION_NAME: usize = 255;
+
+/// Bytes of an extension's value.
+pub const CONTENT_EXTENSION: usize = 4_096;
+
+/// Options of a poll.
+pub const POLL_OPTIONS: usize = 64;
+
+/// Bytes of a poll's question, and of each option.
+pub const POLL_TEXT: usize = 512;
+
+/// Receipts in one message.
+pub const RECEIPTS: usize = 256;
+
+/// Bytes of the plaintext of an attachment's chunk; the last may have fewer.
+pub const ATTACHMENT_CHUNK: usize = 64 * 1024;
+
+/// Chunks of one attachment: 64 GiB, with an index of 32 MiB.
+pub const ATTACHMENT_CHUNKS: u64 = 1 << 20;

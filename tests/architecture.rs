@@ -19,6 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ratchet", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
     ("group", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"]),
     ("log", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "wire"]),
+    ("content", &["error", "identity", "ids", "limits", "wire"]),
+    ("attachment", &["content", "crypto", "error", "labels", "limits", "secret", "wire"]),
     // Only its encryption at rest names the AEAD.
     ("store", &["crypto", "error", "labels", "secret", "wire"]),
     (

@@ -33,6 +33,26 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// A map of at most `max` pairs, which the caller reads next; how many.
+    pub(crate) fn map_up_to(&mut self, max: usize) -> Result<usize> {
+        let len = self.0.map().map_err(malformed)?.ok_or(Error::malformed("a map of indefinite length"))?;
+        match usize::try_from(len) {
+            Ok(len) if len <= max => Ok(len),
+            _ => Err(Error::limit("a map is larger than the protocol allows")),
+        }
+    }
+
+    /// Any one item of at most `max` bytes, as it is encoded, borrowed from the input.
+    pub(crate) fn any(&mut self, max: usize) -> Result<&'b [u8]> {
+        let start = self.0.position();
+        self.0.skip().map_err(malformed)?;
+        let item = self.0.input().get(start..self.0.position()).unwrap_or_default();
+        if item.len() > max {
+            return Err(Error::limit("an item is longer than the protocol allows"));
+        }
+        Ok(item)
+    }
+
     fn definite_array(&mut self) -> Result<u64> {
         self.0.array().map_err(malformed)?.ok_or(Error::malformed("an array of indefinite length"))
     }

@@ -90,6 +90,18 @@ impl Writer {
         self
     }
 
+    /// Opens a map of `len` pairs, which the caller writes next in the order of their encoded keys.
+    pub(crate) fn map(&mut self, len: usize) -> &mut Self {
+        let _ = self.0.map(len as u64);
+        self
+    }
+
+    /// One item that is encoded already.
+    pub(crate) fn encoded(&mut self, item: &[u8]) -> &mut Self {
+        let _ = self.0.writer_mut().write_all(item);
+        self
+    }
+
     pub(crate) fn uint(&mut self, value: u64) -> &mut Self {
         let _ = self.0.u64(value);
         self

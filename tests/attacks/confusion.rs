@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use convivio::client::Event;
+use convivio::content::{Content, Conversation, Said};
 use convivio::envelope::{
     Draft, Envelope, EnvelopeFor, EnvelopeType, Header, Opener, Recipient, ReplayGuard, open, open_from, seal_to,
 };
@@ -36,6 +37,8 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
     let mut all = decoders!(
         AppKeyCertificate,
         Capabilities,
+        Content,
+        Conversation,
         Credential,
         DeviceCertificate,
         Effect,
@@ -48,6 +51,7 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
         Post,
         RejoinRequest,
         ReplayGuard,
+        Said,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -164,7 +168,15 @@ fn other_objects(pair: &Pair) -> Objects {
     guard.accept(&opened).unwrap();
     let chain = SendingChain::new(LeafIndex(0), Secret::from_bytes(&mut [3; 32]), SigningKey::from_seed(&[4; 32]));
     let effect = Effect::Added(pair.maria.user.clone(), DeviceId::from_bytes([1; 16]));
+    let content = Content::text("hi").reply_to(convivio::MessageId::from_bytes([1; 32])).with_salt([2; 16]);
+    let (id, user) = (convivio::MessageId::from_bytes([4; 32]), pair.maria.user.clone());
+    let said = Said { id, seq: 9, user, moderates: false, time: convivio::Timestamp(7), content };
+    let mut conversation = Conversation::new();
+    conversation.insert(said.clone());
     vec![
+        ("a content", &["Content"], said.content.to_bytes()),
+        ("a content in its place", &["Said"], said.to_bytes()),
+        ("what was said in a group", &["Conversation"], conversation.to_bytes()),
         ("a standalone envelope", &["Envelope"], letter.to_bytes()),
         ("a recipient's part of one", &["EnvelopeFor"], part.to_bytes()),
         ("its header", &["Header"], part.header().bytes().to_vec()),
@@ -228,7 +240,7 @@ fn row_21_every_decoder_is_in_the_matrix() {
             assert!(known.contains(name) || raw.contains(&name), "{name} is not in the matrix");
         }
     }
-    assert_eq!(found, 20, "the scan has stopped reading, or a decoder is new");
+    assert_eq!(found, 23, "the scan has stopped reading, or a decoder is new");
 }
 
 #[test]

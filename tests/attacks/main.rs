@@ -27,6 +27,7 @@ mod swapped;
 mod vouching;
 
 // Rows 19 to 34, and rules that no row names.
+mod attachments;
 mod clocks;
 mod configuration;
 mod confusion;

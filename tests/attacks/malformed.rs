@@ -1,6 +1,7 @@
 //! Row 13: bytes that no encoder makes, to every decoder.
 
 use convivio::client::{Change, Event, EventKind};
+use convivio::content::{Choices, Content, Conversation, Poll, Said};
 use convivio::envelope::{Envelope, EnvelopeFor, Header, ReplayGuard};
 use convivio::group::{CommitHeader, Effect, GroupInfo, Policy, RejoinRequest};
 use convivio::identity::{
@@ -29,6 +30,8 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
     let mut all = decoders!(
         AppKeyCertificate,
         Capabilities,
+        Content,
+        Conversation,
         Credential,
         DeviceCertificate,
         Effect,
@@ -41,6 +44,7 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
         Post,
         RejoinRequest,
         ReplayGuard,
+        Said,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -78,9 +82,15 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let (opened, _) = convivio::envelope::open_from(&part, convivio::envelope::Opener::X25519(&own), b"x").unwrap();
     ids.accept(&opened).unwrap();
     let event = Event { id: convivio::client::EventId(3), group: id, seq: 9, what: EventKind::Gap { expected: 4 } };
+    let poll = Poll::new("Where to?", &["Beach", "Mountains"], Choices::One).unwrap();
+    let said = said(Content::poll(&poll).with_salt([1; 16]), &scene);
     let request = crate::kit::cbor::array![*id.as_bytes(), Value::decode(&package.to_bytes()), [5; 64]].encode();
     vec![
         ("AppKeyCertificate", credential.app_key_certificate().to_bytes()),
+        ("Conversation", conversation(&said).to_bytes()),
+        ("Said", said.to_bytes()),
+        ("Content", said.content.to_bytes()),
+        ("Content", Content::attachment(file()).to_bytes()),
         ("Capabilities", package.leaf().claims().capabilities().to_bytes()),
         ("Credential", credential.to_bytes()),
         ("DeviceCertificate", identity.certificate().to_bytes()),
@@ -107,6 +117,25 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("SenderKey", sending.sender_key().to_secret_bytes().to_vec()),
         ("Frame", crate::kit::hub::frame_of(&message).to_vec()),
     ]
+}
+
+/// A content in its place in a group.
+fn said(mut content: Content, scene: &Scene) -> Said {
+    content.extensions.insert("x-mood", vec![0xa1, 0x01, 0xf6]).unwrap();
+    let (id, user) = (convivio::MessageId::from_bytes([4; 32]), scene.maria.user.clone());
+    Said { id, seq: 9, user, moderates: false, time: convivio::Timestamp(7), content }
+}
+
+fn conversation(said: &Said) -> Conversation {
+    let mut conversation = Conversation::new();
+    conversation.insert(said.clone());
+    conversation
+}
+
+fn file() -> convivio::content::External {
+    let mut stored = Vec::new();
+    let attachment = convivio::attachment::encrypt(&mut &b"text"[..], &mut stored, &mut StdRng::seed_from_u64(1));
+    attachment.unwrap().to_part("https://files.example/1", "text/plain", "a.txt")
 }
 
 /// What is refused is refused by a kind that blames the bytes; what is accepted has these bytes as its one encoding.
@@ -254,11 +283,13 @@ fn rewritten(value: &Value, at: usize, way: Way) -> Vec<u8> {
             Value::Bytes(bytes) => (2, bytes),
             Value::Text(text) => (3, text.as_bytes()),
             Value::List(_) => (4, &[]),
+            Value::Map(encoded) => (5, &encoded[1..]),
             Value::Bool(_) | Value::Null => (7, &[]),
         };
         let number = match value {
             Value::Int(number) => *number,
             Value::List(items) => items.len() as u64,
+            Value::Map(encoded) => (encoded[0] & 31).into(),
             _ => content.len() as u64,
         };
         let head = |number: u64| [&[major << 5 | 27][..], &number.to_be_bytes()].concat();
@@ -274,6 +305,7 @@ fn rewritten(value: &Value, at: usize, way: Way) -> Vec<u8> {
             Way::LongerHead => out.extend([head(number), content.to_vec()].concat()),
             Way::Indefinite if matches!(major, 2 | 3) => out.extend([&[major << 5 | 31][..], &plain, &[0xff]].concat()),
             Way::Indefinite if list => out.push(0x9f),
+            Way::Indefinite if major == 5 => out.extend([&[0xbf][..], content, &[0xff]].concat()),
             Way::Tagged => {
                 out.push(0xc1);
                 write(value, &mut None, way, out);
@@ -281,6 +313,8 @@ fn rewritten(value: &Value, at: usize, way: Way) -> Vec<u8> {
             }
             Way::Float => return out.extend([0xf9, 0x3c, 0x00]),
             Way::Negative => return out.push(0x20),
+            // Another map is a map.
+            Way::Map if major == 5 => out.extend(&plain),
             Way::Map => return out.extend([0xa1, 0x01, 0x01]),
             Way::Huge if major == 0 => out.extend(&plain),
             Way::Huge if major == 7 => return out.extend([0xfb; 9]),

@@ -17,6 +17,8 @@ pub enum Value {
     List(Vec<Self>),
     Bool(bool),
     Null,
+    /// A map of less than 24 pairs, as it is encoded: only the extensions of a content are one.
+    Map(Vec<u8>),
 }
 
 /// The array of these items, each anything that is a [`Value`].
@@ -77,6 +79,7 @@ impl Value {
             Self::Text(value) => drop(encoder.str(value).unwrap()),
             Self::Bool(value) => drop(encoder.bool(*value).unwrap()),
             Self::Null => drop(encoder.null().unwrap()),
+            Self::Map(encoded) => encoder.writer_mut().extend(encoded),
             Self::List(items) => {
                 encoder.array(items.len() as u64).unwrap();
                 items.iter().for_each(|item| item.write(encoder));
@@ -97,6 +100,11 @@ impl Value {
             Type::Array => {
                 let length = decoder.array().unwrap().unwrap();
                 Self::List((0..length).map(|_| Self::read(decoder)).collect())
+            }
+            Type::Map => {
+                let start = decoder.position();
+                decoder.skip().unwrap();
+                Self::Map(decoder.input()[start..decoder.position()].to_vec())
             }
             other => panic!("{other} is not of the encoding"),
         }

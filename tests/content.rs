@@ -1,0 +1,247 @@
+//! What people say, as bytes: what one app makes another reads, what it does not know it keeps, what is bad it refuses.
+
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test says what went wrong by failing")]
+
+use convivio::content::{
+    Body, Choices, Content, Disposition, Expiry, External, Format, Kind, Part, Poll, Receipt, Semantics, Status,
+    harmless,
+};
+use convivio::{ErrorKind, MessageId, Timestamp, limits};
+use proptest::prelude::*;
+
+const ID: MessageId = MessageId::from_bytes([7; 32]);
+const SALT: [u8; 16] = [9; 16];
+
+fn again(content: &Content) -> Content {
+    Content::from_bytes(&content.to_bytes()).unwrap()
+}
+
+fn file() -> External {
+    External {
+        media_type: "image/jpeg".to_owned(),
+        url: "https://files.example/1".to_owned(),
+        expires: 0,
+        size: 3,
+        algorithm: 0x8001,
+        key: vec![1; 32],
+        nonce: Vec::new(),
+        aad: vec![2; 8],
+        hash_algorithm: 1,
+        hash: vec![3; 32],
+        description: "the beach".to_owned(),
+        filename: "beach.jpg".to_owned(),
+    }
+}
+
+fn poll() -> Poll {
+    Poll::new("Where to?", &["Beach", "Mountains"], Choices::One).unwrap()
+}
+
+fn kind(bytes: &[u8]) -> ErrorKind {
+    Content::from_bytes(bytes).unwrap_err().kind()
+}
+
+#[test]
+fn every_kind_comes_back_as_what_it_was() {
+    let vote = Content::vote(ID, &poll(), &[1]).unwrap();
+    let receipts = [Receipt { message: ID, status: Status::Read }];
+    let contents = [
+        (Content::text("hi"), Kind::Text { text: "hi", format: Format::Plain }),
+        (Content::markdown("*hi*").reply_to(ID), Kind::Text { text: "*hi*", format: Format::Markdown }),
+        (Content::text("ho").replacing(ID), Kind::Text { text: "ho", format: Format::Plain }),
+        (Content::reaction(ID, "👍"), Kind::Reaction { to: ID, with: "👍" }),
+        (Content::deletion(ID), Kind::Deletion { of: ID }),
+        (Content::poll(&poll()), Kind::Poll(poll())),
+        (vote, Kind::Vote { poll: ID, options: vec![1] }),
+        (Content::close(ID), Kind::Closing { poll: ID }),
+        (Content::attachment(file()), Kind::Attachment(&file())),
+        (Content::receipts(&receipts), Kind::Receipts(receipts.to_vec())),
+        (
+            Content::custom("application/x-map", b"\x01", "a map"),
+            Kind::Custom { media_type: "application/x-map", bytes: b"\x01" },
+        ),
+    ];
+    for (content, meant) in contents {
+        assert_eq!(content.kind(), meant);
+        let read = again(&content);
+        assert_eq!(read, content);
+        assert_eq!(read.kind(), meant);
+    }
+}
+
+#[test]
+fn an_app_that_knows_only_text_has_something_to_show() {
+    let shown = |content: Content| again(&content).fallback();
+    assert_eq!(shown(Content::poll(&poll())), "Where to?\n1. Beach\n2. Mountains");
+    assert_eq!(shown(Content::vote(ID, &poll(), &[0]).unwrap()), "Beach");
+    assert_eq!(shown(Content::vote(ID, &poll(), &[]).unwrap()), "(no vote)");
+    assert_eq!(shown(Content::markdown("*hi*")), "*hi*");
+    assert_eq!(shown(Content::attachment(file())), "beach.jpg: the beach");
+    assert_eq!(shown(Content::custom("application/x-map", b"\x01", "a map")), "a map");
+    assert_eq!(shown(Content::deletion(ID)), "");
+}
+
+#[test]
+fn what_is_not_known_survives() {
+    let mut content = Content::new(Part {
+        disposition: Disposition(200),
+        language: "de, it".to_owned(),
+        body: Body::Single { media_type: "application/x-new".to_owned(), bytes: vec![1, 2] },
+    })
+    .in_topic(b"wedding")
+    .expiring(Expiry::AfterReading(60));
+    // An array within a map, and a negative number: whatever CBOR has.
+    content.extensions.insert("x-mood", vec![0xa1, 0x01, 0x82, 0x20, 0xf6]).unwrap();
+    content.extensions.insert("another", vec![0x01]).unwrap();
+    let read = again(&content);
+    assert_eq!(read, content);
+    assert_eq!(read.extensions.get("x-mood"), Some(&[0xa1, 0x01, 0x82, 0x20, 0xf6][..]));
+    assert_eq!(read.extensions.get("x-other"), None);
+}
+
+/// draft-ietf-mimi-content, section 4, read by hand: seven fields, then the part.
+#[test]
+fn the_form_is_that_of_mimi() {
+    let bytes = Content::text("hi").with_salt(SALT).to_bytes();
+    let mut expected = vec![0x87, 0x50];
+    expected.extend_from_slice(&SALT);
+    expected.extend_from_slice(b"\xf6\x40\xf6\xf6\xa0\x85\x01\x60\x01\x78\x18text/plain;charset=utf-8\x42hi");
+    assert_eq!(bytes, expected);
+
+    let bytes = Content::reaction(ID, "x").expiring(Expiry::At(60)).with_salt(SALT).to_bytes();
+    let mut expected = vec![0x87, 0x50];
+    expected.extend_from_slice(&SALT);
+    expected.extend_from_slice(b"\xf6\x40\x82\xf4\x18\x3c\x58\x20");
+    expected.extend_from_slice(&[7; 32]);
+    expected.extend_from_slice(b"\xa0\x85\x02\x60\x01\x78\x18text/plain;charset=utf-8\x41x");
+    assert_eq!(bytes, expected);
+}
+
+#[test]
+fn nests_and_bombs_are_refused_within_bounds() {
+    let nested = |levels: usize| {
+        (0..levels).fold(Part::new("text/plain", "x"), |part, _| {
+            Part::choose_one(Disposition::RENDER, vec![part, Part::null()])
+        })
+    };
+    assert!(Content::from_bytes(&Content::new(nested(limits::CONTENT_DEPTH)).to_bytes()).is_ok());
+    assert_eq!(kind(&Content::new(nested(limits::CONTENT_DEPTH + 1)).to_bytes()), ErrorKind::Limit);
+    assert_eq!(kind(&Content::new(nested(4_000)).to_bytes()), ErrorKind::Limit);
+
+    let wide = |count: usize| {
+        let body = Body::Multi { semantics: Semantics::ProcessAll, parts: vec![Part::null(); count] };
+        Content::new(Part { disposition: Disposition::RENDER, language: String::new(), body })
+    };
+    assert!(Content::from_bytes(&wide(limits::CONTENT_PARTS - 1).to_bytes()).is_ok());
+    assert_eq!(kind(&wide(limits::CONTENT_PARTS).to_bytes()), ErrorKind::Limit);
+    assert_eq!(kind(&wide(1).to_bytes()), ErrorKind::Malformed);
+    assert_eq!(kind(&wide(0).to_bytes()), ErrorKind::Malformed);
+
+    let long = |len: usize| Content::text("x").in_topic(&vec![0; len]).to_bytes();
+    assert!(Content::from_bytes(&long(limits::CONTENT_TOPIC)).is_ok());
+    assert_eq!(kind(&long(limits::CONTENT_TOPIC + 1)), ErrorKind::Limit);
+}
+
+#[test]
+fn extensions_have_one_order_and_bounds() {
+    let mut content = Content::text("x");
+    for at in 0..limits::CONTENT_EXTENSIONS {
+        content.extensions.insert(&format!("field {at}"), vec![0x00]).unwrap();
+    }
+    assert_eq!(content.extensions.insert("one more", vec![0x00]).unwrap_err().kind(), ErrorKind::Limit);
+    assert!(content.extensions.insert("field 0", vec![0x01]).unwrap().is_some());
+    assert_eq!(again(&content), content);
+
+    let mut content = Content::text("x");
+    assert_eq!(content.extensions.insert("", vec![0x00]).unwrap_err().kind(), ErrorKind::Malformed);
+    assert_eq!(content.extensions.insert(&"n".repeat(256), vec![0x00]).unwrap_err().kind(), ErrorKind::Limit);
+    assert_eq!(content.extensions.insert("two items", vec![0x00, 0x00]).unwrap_err().kind(), ErrorKind::Malformed);
+    assert_eq!(content.extensions.insert("cut off", vec![0x42, 0x00]).unwrap_err().kind(), ErrorKind::Malformed);
+    let long = [&[0x59, 0x10, 0x00][..], &[0; 4_096]].concat();
+    assert_eq!(content.extensions.insert("long", long).unwrap_err().kind(), ErrorKind::Limit);
+
+    // Two names the wrong way round, and one name twice: no sender of this version makes that.
+    let mut content = Content::text("x").with_salt(SALT);
+    content.extensions.insert("a", vec![0x01]).unwrap();
+    content.extensions.insert("b", vec![0x02]).unwrap();
+    let bytes = content.to_bytes();
+    let at = bytes.windows(6).position(|six| six == b"\x61a\x01\x61b\x02").unwrap();
+    for wrong in [b"\x61b\x02\x61a\x01", b"\x61a\x01\x61a\x01"] {
+        let mut bytes = bytes.clone();
+        bytes[at..at + 6].copy_from_slice(wrong);
+        assert_eq!(kind(&bytes), ErrorKind::Malformed);
+    }
+}
+
+#[test]
+fn polls_and_votes_that_make_no_sense() {
+    let many: Vec<String> = (0..=limits::POLL_OPTIONS).map(|n| n.to_string()).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let make = |question: &str, options: &[&str]| Poll::new(question, options, Choices::Many).map_err(|e| e.kind());
+    assert!(make("?", &many[..limits::POLL_OPTIONS]).is_ok());
+    assert_eq!(make("?", &many).unwrap_err(), ErrorKind::Limit);
+    assert_eq!(make("?", &["only one"]).unwrap_err(), ErrorKind::Limit);
+    assert_eq!(make("?", &["a", "a"]).unwrap_err(), ErrorKind::Malformed);
+    assert_eq!(make("?", &["a", " "]).unwrap_err(), ErrorKind::Malformed);
+    assert_eq!(make("?", &["a", "b\u{202e}"]).unwrap_err(), ErrorKind::Malformed);
+    assert_eq!(make(&"?".repeat(513), &["a", "b"]).unwrap_err(), ErrorKind::Limit);
+
+    let vote = |poll: &Poll, options: &[usize]| Content::vote(ID, poll, options).map_err(|e| e.kind());
+    let many = make("?", &["a", "b"]).unwrap();
+    assert_eq!(vote(&poll(), &[0, 1]).unwrap_err(), ErrorKind::Misuse);
+    assert_eq!(vote(&poll(), &[2]).unwrap_err(), ErrorKind::Misuse);
+    assert_eq!(vote(&many, &[1, 1]).unwrap_err(), ErrorKind::Misuse);
+    assert_eq!(vote(&many, &[1, 0]).unwrap().kind(), Kind::Vote { poll: ID, options: vec![0, 1] });
+
+    // One that arrives is something unknown, with a text to show.
+    let good = Content::poll(&poll());
+    let bytes = good.to_bytes();
+    let at = bytes.windows(5).position(|five| five == b"Beach").unwrap();
+    let mut bad = bytes.clone();
+    bad[at..at + 5].copy_from_slice(b"Be\x07ch");
+    let bad = Content::from_bytes(&bad).unwrap();
+    assert!(matches!(bad.kind(), Kind::Custom { .. }));
+    assert_eq!(bad.fallback(), good.fallback());
+}
+
+#[test]
+fn names_cannot_disguise_themselves() {
+    assert_eq!(harmless("bea\u{202e}gpj.exe\n"), "bea\u{fffd}gpj.exe\u{fffd}");
+    assert_eq!(harmless("Ünïcode 🏖"), "Ünïcode 🏖");
+    let named = |filename: &str| External { filename: filename.to_owned(), ..file() }.file_name();
+    assert_eq!(named("../../etc/passwd"), "passwd");
+    assert_eq!(named("C:\\Windows\\evil.exe"), "evil.exe");
+    assert_eq!(named(".bashrc"), "bashrc");
+    assert_eq!(named("a\0b:c"), "a\u{fffd}bc");
+    for empty in ["", "..", "/", "a/", " . "] {
+        assert_eq!(named(empty), "file", "{empty:?}");
+    }
+}
+
+#[test]
+fn the_end_of_a_message_counts_from_when_it_was_shown() {
+    assert_eq!(Expiry::At(60).ends(None), Some(Timestamp(60)));
+    assert_eq!(Expiry::AfterReading(60).ends(None), None);
+    assert_eq!(Expiry::AfterReading(60).ends(Some(Timestamp(5))), Some(Timestamp(65)));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic_and_have_one_reading(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(content) = Content::from_bytes(&bytes) {
+            prop_assert_eq!(content.to_bytes(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_flipped_byte_is_another_content_or_none(at in 0usize..10_000, with in 1u8..) {
+        let content = Content::poll(&poll()).with_salt(SALT);
+        let mut bytes = content.to_bytes();
+        let at = at % bytes.len();
+        bytes[at] ^= with;
+        if let Ok(other) = Content::from_bytes(&bytes) {
+            prop_assert_ne!(&other, &content);
+            let _ = (other.kind(), other.fallback());
+        }
+    }
+}
