@@ -96,12 +96,6 @@ impl Writer {
         self
     }
 
-    /// One item that is encoded already.
-    pub(crate) fn encoded(&mut self, item: &[u8]) -> &mut Self {
-        let _ = self.0.writer_mut().write_all(item);
-        self
-    }
-
     pub(crate) fn uint(&mut self, value: u64) -> &mut Self {
         let _ = self.0.u64(value);
         self
