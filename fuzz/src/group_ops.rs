@@ -297,6 +297,7 @@ impl Play {
             // Ben's name came with another identity key: his contacts are told.
             EventKind::IdentityChanged { user } => assert_eq!(*user, cast::user(1)),
             EventKind::Changed { .. }
+            | EventKind::Sent { .. }
             | EventKind::IntentDropped { .. }
             | EventKind::MessageDropped { .. }
             | EventKind::Gap { .. }

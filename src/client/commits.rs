@@ -130,7 +130,9 @@ impl Draft<'_> {
         if session.cursor.doubt >= Doubt::Excluded {
             self.emit(session.id(), seq, EventKind::Resumed);
         }
-        session.settle(&mut self.changes);
+        for row in session.settle(&mut self.changes) {
+            self.emit_sent(session, row);
+        }
     }
 
     /// Someone uses keys of this epoch that are not ours, or bits were flipped.

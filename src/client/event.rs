@@ -3,9 +3,9 @@
 use core::fmt;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{Effect, GroupInfo, RejoinRequest};
+use crate::group::{Effect, GroupInfo, RejoinRequest, Role};
 use crate::identity::{AppDomain, UserUri};
-use crate::ids::{DeviceId, GroupId, MessageId};
+use crate::ids::{DeviceId, GroupId, MessageId, Timestamp};
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
 
@@ -45,6 +45,22 @@ pub enum EventKind {
         user: UserUri,
         /// On which device.
         device: DeviceId,
+        /// What its sender could do in the epoch in which it was said.
+        role: Role,
+        /// The group's time in that epoch: that of its last commit. All members have it from the log alike.
+        time: Timestamp,
+        /// What was said: the app's bytes.
+        content: Vec<u8>,
+    },
+    /// A message of our own is in the log, and counts: what [`Message`](Self::Message) is to the others. The event's entry
+    /// is its place.
+    Sent {
+        /// The id that `send` gave.
+        id: MessageId,
+        /// What we could do in the epoch in which it was said.
+        role: Role,
+        /// The group's time in that epoch.
+        time: Timestamp,
         /// What was said: the app's bytes.
         content: Vec<u8>,
     },
@@ -152,9 +168,12 @@ impl EventKind {
             Self::Gap { .. } => Some("fetch the group's log again from the expected entry"),
             Self::CloneSuspected => Some("check whether a copy of this device's store is in use elsewhere"),
             Self::ClockSkew => Some("check this device's clock"),
-            Self::Message { .. } | Self::Changed { .. } | Self::Rejoined { .. } | Self::Void { .. } | Self::Resumed => {
-                None
-            }
+            Self::Message { .. }
+            | Self::Sent { .. }
+            | Self::Changed { .. }
+            | Self::Rejoined { .. }
+            | Self::Void { .. }
+            | Self::Resumed => None,
         }
     }
 }
@@ -181,9 +200,10 @@ public_encoding!(Event);
 impl Wire for EventKind {
     fn write(&self, w: &mut Writer) {
         match self {
-            Self::Message { id, user, device, content } => {
-                w.array(5).uint(0).item(id).item(user).item(device).bytes(content)
+            Self::Message { id, user, device, role, time, content } => {
+                w.array(7).uint(0).item(id).item(user).item(device).item(role).item(time).bytes(content)
             }
+            Self::Sent { id, role, time, content } => w.array(5).uint(21).item(id).item(role).item(time).bytes(content),
             Self::Changed { by, effects, intent } => {
                 w.array(4).uint(1).item(by).list(effects.iter());
                 match intent {
@@ -213,12 +233,20 @@ impl Wire for EventKind {
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        let len = r.array_up_to(5)?;
+        let len = r.array_up_to(7)?;
         Ok(match (len, r.u8()?) {
-            (5, 0) => Self::Message {
+            (7, 0) => Self::Message {
                 id: r.item()?,
                 user: r.item()?,
                 device: r.item()?,
+                role: r.item()?,
+                time: r.item()?,
+                content: r.bytes(limits::MESSAGE_CONTENT)?.to_vec(),
+            },
+            (5, 21) => Self::Sent {
+                id: r.item()?,
+                role: r.item()?,
+                time: r.item()?,
                 content: r.bytes(limits::MESSAGE_CONTENT)?.to_vec(),
             },
             (4, 1) => Self::Changed {

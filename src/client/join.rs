@@ -204,7 +204,7 @@ impl Draft<'_> {
         for (number, row) in old.queue {
             let row = match row {
                 Row::Message { content, id, .. } if !signs.contains(&number) => {
-                    Row::Message { content, id, sealed: None, echoed: false }
+                    Row::Message { content, id, sealed: None, echo: None }
                 }
                 Row::Change(change) => Row::Change(change),
                 Row::Message { .. } | Row::Create | Row::TakeOut { .. } | Row::Request(_) | Row::Answer { .. } => {

@@ -80,7 +80,7 @@ impl Draft<'_> {
         let content = MessageContent::new(said, self.environment.rng()).encode();
         let own = session.group.own_leaf()?;
         let id = message_id(session.id(), own.user(), own.device(), &content);
-        let row = Row::Message { content, id, sealed: None, echoed: false };
+        let row = Row::Message { content, id, sealed: None, echo: None };
         session.push_row(row, &mut self.changes);
         Ok(id)
     }
@@ -150,7 +150,7 @@ impl Draft<'_> {
                 // What follows a commit waits for the new epoch, but for requests: if the commit never comes back to us, one
                 // is the way out.
                 _ if !session.status.reads() || waits || committed => {}
-                Row::Message { echoed: true, .. } | Row::Answer { .. } => {}
+                Row::Message { echo: Some(_), .. } | Row::Answer { .. } => {}
                 // What was said after a change is for those whom the change leaves; a leave is signed by the key it brings.
                 Row::Message { .. } if held && !row.is_here() => {}
                 Row::Message { .. } => {

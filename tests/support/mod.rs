@@ -325,6 +325,12 @@ impl Device {
         self.events.iter().filter_map(said).collect()
     }
 
+    /// The messages of this device that count, in the order of the log.
+    pub fn sent(&self) -> Vec<MessageId> {
+        let sent = |event: &Event| if let EventKind::Sent { id, .. } = &event.what { Some(*id) } else { None };
+        self.events.iter().filter_map(sent).collect()
+    }
+
     pub fn say(&mut self, group: &GroupId, text: &str) -> MessageId {
         self.client.send(group, text.as_bytes()).unwrap()
     }
