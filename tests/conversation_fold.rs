@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test says what went wrong by failing")]
 
-use convivio::content::{Choices, Content, Conversation, Poll, Receipt, Said, Status};
+use convivio::content::{Choices, Content, Conversation, Poll, Posted, Receipt, Status};
 use convivio::identity::UserUri;
 use convivio::{MessageId, Timestamp};
 use proptest::prelude::*;
@@ -17,12 +17,12 @@ fn id(n: u8) -> MessageId {
 }
 
 /// Message `n` at place `n` of the log.
-fn said(n: u8, by: &str, content: Content) -> Said {
+fn said(n: u8, by: &str, content: Content) -> Posted {
     let moderates = by == "admin";
-    Said { id: id(n), seq: n.into(), user: user(by), moderates, time: Timestamp(u64::from(n) * 10), content }
+    Posted { id: id(n), seq: n.into(), user: user(by), moderates, time: Timestamp(u64::from(n) * 10), content }
 }
 
-fn conversation(said: impl IntoIterator<Item = Said>) -> Conversation {
+fn conversation(said: impl IntoIterator<Item = Posted>) -> Conversation {
     let mut conversation = Conversation::new();
     for said in said {
         conversation.insert(said);
@@ -206,12 +206,12 @@ fn anything() -> impl Strategy<Value = Content> {
     ]
 }
 
-fn histories() -> impl Strategy<Value = Vec<Said>> {
+fn histories() -> impl Strategy<Value = Vec<Posted>> {
     let who = prop_oneof![Just("ada"), Just("bob"), Just("admin")];
     proptest::collection::vec((anything(), who, 1u64..15), 1..14).prop_map(|all| {
         let all = (1u8..).zip(all);
         // Places may repeat, as a hub that repeats them would have it.
-        all.map(|(n, (content, by, seq))| Said { seq, ..said(n, by, content) }).collect()
+        all.map(|(n, (content, by, seq))| Posted { seq, ..said(n, by, content) }).collect()
     })
 }
 

@@ -17,7 +17,7 @@ use crate::wire::{Reader, Wire, Writer, public_encoding};
 
 /// A message as the group's log has it: what a client's message event tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct Posted {
     /// The message.
     pub id: MessageId,
     /// Its place in the log.
@@ -41,16 +41,16 @@ type Place = (u64, MessageId);
 /// What was said in a group, and what it adds up to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conversation {
-    messages: BTreeMap<MessageId, Said>,
+    messages: BTreeMap<MessageId, Posted>,
     /// What refers to a message, by place.
     about: BTreeMap<MessageId, BTreeSet<Place>>,
 }
 
 /// A message as it is to be shown.
 #[derive(Debug)]
-pub struct Message<'c> {
+pub struct MessageView<'c> {
     /// As it was sent.
-    pub said: &'c Said,
+    pub posted: &'c Posted,
     /// What to show: the last edit, or what was sent. Nothing of a deleted message is given.
     pub content: Option<&'c Content>,
     /// Whether [`content`](Self::content) is an edit.
@@ -82,26 +82,26 @@ impl Conversation {
     }
 
     /// Adds a message, in any order and however often; whether anything was new.
-    pub fn insert(&mut self, said: Said) -> bool {
-        let id = said.id;
+    pub fn insert(&mut self, posted: Posted) -> bool {
+        let id = posted.id;
         // The same message can stand in the log twice (section 5.6): the first place counts.
-        if self.messages.get(&id).is_some_and(|known| known.seq <= said.seq) {
+        if self.messages.get(&id).is_some_and(|known| known.seq <= posted.seq) {
             return false;
         }
         self.remove(&id);
-        for target in targets(&said.content) {
-            self.about.entry(target).or_default().insert((said.seq, id));
+        for target in targets(&posted.content) {
+            self.about.entry(target).or_default().insert((posted.seq, id));
         }
-        self.messages.insert(id, said);
+        self.messages.insert(id, posted);
         true
     }
 
     /// Forgets a message, as one that has expired; whether it was known. What refers to it stays without effect.
     pub fn remove(&mut self, id: &MessageId) -> bool {
-        let Some(said) = self.messages.remove(id) else { return false };
-        for target in targets(&said.content) {
+        let Some(posted) = self.messages.remove(id) else { return false };
+        for target in targets(&posted.content) {
             if let Some(about) = self.about.get_mut(&target) {
-                about.remove(&(said.seq, *id));
+                about.remove(&(posted.seq, *id));
                 if about.is_empty() {
                     self.about.remove(&target);
                 }
@@ -123,64 +123,64 @@ impl Conversation {
     }
 
     /// The messages to be shown as such, in the order of the log: not edits, reactions, votes and the like.
-    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
-        let mut shown: Vec<&Said> = self.messages.values().filter(|said| stands_alone(&said.content)).collect();
-        shown.sort_by_key(|said| (said.seq, said.id));
-        shown.into_iter().map(|said| self.view(said))
+    pub fn messages(&self) -> impl Iterator<Item = MessageView<'_>> {
+        let mut shown: Vec<&Posted> = self.messages.values().filter(|posted| stands_alone(&posted.content)).collect();
+        shown.sort_by_key(|posted| (posted.seq, posted.id));
+        shown.into_iter().map(|posted| self.view(posted))
     }
 
     /// One message, if it is held and to be shown as such.
     #[must_use]
-    pub fn message(&self, id: &MessageId) -> Option<Message<'_>> {
-        self.messages.get(id).filter(|said| stands_alone(&said.content)).map(|said| self.view(said))
+    pub fn message(&self, id: &MessageId) -> Option<MessageView<'_>> {
+        self.messages.get(id).filter(|posted| stands_alone(&posted.content)).map(|posted| self.view(posted))
     }
 
-    fn view<'c>(&'c self, said: &'c Said) -> Message<'c> {
-        if self.is_deleted(said) {
+    fn view<'c>(&'c self, posted: &'c Posted) -> MessageView<'c> {
+        if self.is_deleted(posted) {
             let (reactions, receipts) = (BTreeMap::new(), BTreeMap::new());
-            return Message { said, content: None, edited: false, reactions, receipts, tally: None };
+            return MessageView { posted, content: None, edited: false, reactions, receipts, tally: None };
         }
-        let tally = self.tally(said);
+        let tally = self.tally(posted);
         // Votes are for the options as they were: a poll is not edited.
-        let edit = if tally.is_some() { None } else { self.last_edit(said) };
-        Message {
-            said,
-            content: Some(edit.unwrap_or(&said.content)),
+        let edit = if tally.is_some() { None } else { self.last_edit(posted) };
+        MessageView {
+            posted,
+            content: Some(edit.unwrap_or(&posted.content)),
             edited: edit.is_some(),
-            reactions: self.reactions(said),
-            receipts: self.receipts(said),
+            reactions: self.reactions(posted),
+            receipts: self.receipts(posted),
             tally,
         }
     }
 
     /// What refers to a message, in the order of the log.
-    fn about(&self, id: &MessageId) -> impl DoubleEndedIterator<Item = &Said> {
+    fn about(&self, id: &MessageId) -> impl DoubleEndedIterator<Item = &Posted> {
         self.about.get(id).into_iter().flatten().filter_map(|(_, id)| self.messages.get(id))
     }
 
     /// Deleted once is deleted: by the author, or by who moderates.
-    fn is_deleted(&self, said: &Said) -> bool {
-        self.about(&said.id).any(|other| {
-            let deletes = matches!(other.content.kind(), Kind::Deletion { of } if of == said.id);
-            deletes && (other.user == said.user || other.moderates)
+    fn is_deleted(&self, posted: &Posted) -> bool {
+        self.about(&posted.id).any(|other| {
+            let deletes = matches!(other.content.kind(), Kind::Deletion { of } if of == posted.id);
+            deletes && (other.user == posted.user || other.moderates)
         })
     }
 
     /// The last edit by the author.
-    fn last_edit(&self, said: &Said) -> Option<&Content> {
-        let edits = |other: &&Said| {
-            other.user == said.user
-                && other.content.replaces == Some(said.id)
+    fn last_edit(&self, posted: &Posted) -> Option<&Content> {
+        let edits = |other: &&Posted| {
+            other.user == posted.user
+                && other.content.replaces == Some(posted.id)
                 && other.content.part.body != Body::Null
                 && !self.is_deleted(other)
         };
-        self.about(&said.id).rev().find(edits).map(|edit| &edit.content)
+        self.about(&posted.id).rev().find(edits).map(|edit| &edit.content)
     }
 
-    fn reactions<'c>(&'c self, said: &Said) -> BTreeMap<&'c str, BTreeSet<&'c UserUri>> {
+    fn reactions<'c>(&'c self, posted: &Posted) -> BTreeMap<&'c str, BTreeSet<&'c UserUri>> {
         let mut reactions: BTreeMap<&str, BTreeSet<&UserUri>> = BTreeMap::new();
-        for other in self.about(&said.id).filter(|other| other.content.replaces.is_none()) {
-            if !matches!(other.content.kind(), Kind::Reaction { to, .. } if to == said.id) || self.is_deleted(other) {
+        for other in self.about(&posted.id).filter(|other| other.content.replaces.is_none()) {
+            if !matches!(other.content.kind(), Kind::Reaction { to, .. } if to == posted.id) || self.is_deleted(other) {
                 continue;
             }
             let now = self.last_edit(other).unwrap_or(&other.content);
@@ -191,11 +191,11 @@ impl Conversation {
         reactions
     }
 
-    fn receipts<'c>(&'c self, said: &Said) -> BTreeMap<&'c UserUri, Status> {
+    fn receipts<'c>(&'c self, posted: &Posted) -> BTreeMap<&'c UserUri, Status> {
         let mut receipts = BTreeMap::new();
-        for other in self.about(&said.id).filter(|other| other.user != said.user) {
+        for other in self.about(&posted.id).filter(|other| other.user != posted.user) {
             let Kind::Receipts(list) = other.content.kind() else { continue };
-            for receipt in list.iter().filter(|receipt| receipt.message == said.id) {
+            for receipt in list.iter().filter(|receipt| receipt.message == posted.id) {
                 let status = receipts.entry(&other.user).or_insert(receipt.status);
                 *status = receipt.status.max(*status);
             }
@@ -204,13 +204,13 @@ impl Conversation {
     }
 
     /// Each user's last vote before the closing counts; one that the poll does not accept is as if it were not there.
-    fn tally<'c>(&'c self, said: &'c Said) -> Option<Tally<'c>> {
-        let Kind::Poll(poll) = said.content.kind() else { return None };
-        let closed = self.closing(said, &poll);
+    fn tally<'c>(&'c self, posted: &'c Posted) -> Option<Tally<'c>> {
+        let Kind::Poll(poll) = posted.content.kind() else { return None };
+        let closed = self.closing(posted, &poll);
         let mut last: BTreeMap<&UserUri, Vec<usize>> = BTreeMap::new();
-        for other in self.about(&said.id).filter(|other| closed.is_none_or(|closed| other.seq < closed)) {
+        for other in self.about(&posted.id).filter(|other| closed.is_none_or(|closed| other.seq < closed)) {
             if let Kind::Vote { poll: voted, options } = other.content.kind()
-                && voted == said.id
+                && voted == posted.id
                 && other.content.replaces.is_none()
                 && poll.accepts(&options)
                 && !self.is_deleted(other)
@@ -226,13 +226,13 @@ impl Conversation {
     }
 
     /// The first place at which a poll is closed: by its author or who moderates, or because the group's time had come.
-    fn closing(&self, said: &Said, poll: &Poll) -> Option<u64> {
-        let closes = |other: &&Said| {
-            let asked = matches!(other.content.kind(), Kind::Closing { poll } if poll == said.id)
-                && (other.user == said.user || other.moderates);
+    fn closing(&self, posted: &Posted, poll: &Poll) -> Option<u64> {
+        let closes = |other: &&Posted| {
+            let asked = matches!(other.content.kind(), Kind::Closing { poll } if poll == posted.id)
+                && (other.user == posted.user || other.moderates);
             asked || poll.closes().is_some_and(|time| other.time >= time)
         };
-        self.about(&said.id).find(closes).map(|other| other.seq)
+        self.about(&posted.id).find(closes).map(|other| other.seq)
     }
 }
 
@@ -253,7 +253,7 @@ fn stands_alone(content: &Content) -> bool {
     content.replaces.is_none() && !refers
 }
 
-impl Wire for Said {
+impl Wire for Posted {
     fn write(&self, w: &mut Writer) {
         let Self { id, seq, user, moderates, time, content } = self;
         w.array(6).item(id).uint(*seq).item(user).bool(*moderates).item(time).item(content);
@@ -272,7 +272,7 @@ impl Wire for Said {
     }
 }
 
-public_encoding!(Said);
+public_encoding!(Posted);
 
 /// For the app to store whole, if it does not keep the messages one by one: a version, and their list by id.
 impl Wire for Conversation {
@@ -286,8 +286,8 @@ impl Wire for Conversation {
             return Err(Error::new(ErrorKind::Unsupported, "a conversation of another version: update the library"));
         }
         let mut conversation = Self::new();
-        for said in r.list(usize::MAX)? {
-            if !conversation.insert(said) {
+        for posted in r.list(usize::MAX)? {
+            if !conversation.insert(posted) {
                 return Err(Error::malformed("a conversation holds a message twice"));
             }
         }

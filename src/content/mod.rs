@@ -28,7 +28,7 @@ mod poll;
 mod receipt;
 mod text;
 
-pub use self::conversation::{Conversation, Message, Said, Tally};
+pub use self::conversation::{Conversation, MessageView, Posted, Tally};
 pub use self::expiry::Expiry;
 pub use self::extensions::Extensions;
 pub use self::external::External;
