@@ -71,6 +71,7 @@ impl Crowd {
                     EventKind::Message { .. }
                         | EventKind::Changed { .. }
                         | EventKind::Invitation { .. }
+                        | EventKind::Joined { .. }
                         | EventKind::Gap { .. }
                         | EventKind::Void { .. }
                 )
