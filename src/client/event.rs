@@ -82,6 +82,16 @@ pub enum EventKind {
         /// How many users are in it.
         users: u32,
     },
+    /// We are in, without being asked again: another device of our own user added this one, or a member let us in whom we
+    /// asked by an invite link. The group is read from here on.
+    Joined {
+        /// Who added us.
+        by: UserUri,
+        /// What the group is called.
+        info: GroupInfo,
+        /// How many users are in it.
+        users: u32,
+    },
     /// We were readmitted after lost or excluded state; queued messages go out again.
     Rejoined {
         /// Who readmitted us.
@@ -171,6 +181,7 @@ impl EventKind {
             Self::Message { .. }
             | Self::Sent { .. }
             | Self::Changed { .. }
+            | Self::Joined { .. }
             | Self::Rejoined { .. }
             | Self::Void { .. }
             | Self::Resumed => None,
@@ -212,6 +223,7 @@ impl Wire for EventKind {
                 }
             }
             Self::Invitation { by, info, users } => w.array(4).uint(2).item(by).item(info).uint((*users).into()),
+            Self::Joined { by, info, users } => w.array(4).uint(18).item(by).item(info).uint((*users).into()),
             Self::Rejoined { by } => w.array(2).uint(3).item(by),
             Self::Removed => w.array(1).uint(4),
             Self::RejoinRequested { user, device, request } => {
@@ -255,6 +267,7 @@ impl Wire for EventKind {
                 intent: if r.null()? { None } else { Some(IntentId(r.u64()?)) },
             },
             (4, 2) => Self::Invitation { by: r.item()?, info: r.item()?, users: r.u32()? },
+            (4, 18) => Self::Joined { by: r.item()?, info: r.item()?, users: r.u32()? },
             (2, 3) => Self::Rejoined { by: r.item()? },
             (1, 4) => Self::Removed,
             (4, 5) => Self::RejoinRequested { user: r.item()?, device: r.item()?, request: Box::new(r.item()?) },

@@ -79,6 +79,7 @@ impl Crowd {
                         | EventKind::Sent { .. }
                         | EventKind::Changed { .. }
                         | EventKind::Invitation { .. }
+                        | EventKind::Joined { .. }
                         | EventKind::Gap { .. }
                         | EventKind::Void { .. }
                 )

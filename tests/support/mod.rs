@@ -194,14 +194,16 @@ impl World {
         group
     }
 
-    /// One device adds others, who accept.
+    /// One device adds others, who accept; those of its own user are in at once.
     pub fn bring_in(&mut self, group: GroupId, by: &mut Device, others: &mut [&mut Device]) {
         let packages = others.iter_mut().map(|device| device.package()).collect();
         by.client.change(&group, Change::Add(packages)).unwrap();
         self.sync(by);
         for device in others.iter_mut() {
             self.sync(device);
-            device.client.answer(&group, Answer::Accept).unwrap();
+            if device.user != by.user {
+                device.client.answer(&group, Answer::Accept).unwrap();
+            }
             self.sync(device);
         }
         self.sync(by);
