@@ -46,6 +46,10 @@ labels! {
     SIGN_MESSAGE = "sign message";
     /// A member asks to be taken out.
     SIGN_LEAVE = "sign leave";
+    /// An app key takes back its word on a user.
+    SIGN_REVOCATION = "sign revocation";
+    /// An identity key takes back its word on a device.
+    SIGN_DEVICE_REVOCATION = "sign device revocation";
 
     // Hashes
     /// The id of a leaf or key package.

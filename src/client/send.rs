@@ -47,7 +47,7 @@ impl Draft<'_> {
                     if proposals.len() > limits::PROPOSALS {
                         return Err(Error::limit("one change makes at most 10,000 proposals"));
                     }
-                    change.verify(&session.group.state, draft.environment.now())?;
+                    change.verify(&session.group.state, session.group.own, draft.environment.now())?;
                     Row::Change(change)
                 }
             };
@@ -222,8 +222,25 @@ impl Draft<'_> {
         }
     }
 
+    /// Gives back what was said while we still might, and can no longer be: it would be void for everyone. Whether it was.
+    fn give_back(&mut self, session: &mut Session, number: u64) -> bool {
+        let state = &session.group.state;
+        let silenced = state.member(session.group.own).is_ok_and(|(_, user)| user.role < state.policy.post);
+        let Some(row @ Row::Message { sealed: None, .. }) = session.queue.get(&number) else { return false };
+        if !silenced || row.is_sign() || session.status != Status::Active {
+            return false;
+        }
+        self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);
+        session.drop_row(number, &mut self.changes);
+        session.save_cursor(&mut self.changes);
+        true
+    }
+
     /// Encrypts a row in this epoch unless it is already; whether it did.
     fn seal(&mut self, session: &mut Session, number: u64) -> Result<bool> {
+        if self.give_back(session, number) {
+            return Ok(false);
+        }
         if session.status == Status::Leaving {
             sign_leave_anew(session, number);
         }
@@ -285,9 +302,8 @@ impl Draft<'_> {
             }
             _ => return Err(Error::misuse("this row is not a commit")),
         };
-        // A commit at a time at which the device that is readmitted, by its clock, had not asked yet would be void.
         let time = match session.queue.get(&number) {
-            Some(Row::Change(Change::Readmit(request))) => request.at(now),
+            Some(Row::Change(change)) => change.at(now),
             _ => now,
         };
         let occasion = Occasion { time, seen: session.cursor.seen };

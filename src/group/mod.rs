@@ -28,6 +28,7 @@ pub use policy::{GroupInfo, Policy, Role};
 pub(crate) use proposal::leave_input;
 pub use proposal::{LeaveScope, Proposal};
 pub use request::RejoinRequest;
+pub(crate) use rules::judge_revocation;
 pub(crate) use schedule::EpochSecrets;
 pub(crate) use state::StoredState;
 pub use state::{GroupState, User};

@@ -179,6 +179,11 @@ impl World {
         Device { client, disk, clock, seed: self.seed, user: app.user(name).unwrap(), events: Vec::new(), taken: 0 }
     }
 
+    /// The identity key of a user of one of the three apps, who has a device.
+    pub fn identity(&self, app: usize, name: &str) -> &IdentityKey {
+        &self.identities[&format!("{app} {name}")].0
+    }
+
     /// A group that this device founds and the others are in.
     pub fn group(&mut self, founder: &mut Device, others: &mut [&mut Device]) -> GroupId {
         let policy = self.policy();
