@@ -26,8 +26,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet", "secret",
-            "store", "wire",
+            "content", "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet",
+            "secret", "store", "wire",
         ],
     ),
     ("testing", &["client", "crypto", "envelope", "error", "group", "identity", "ids", "log", "store", "wire"]),

@@ -158,7 +158,8 @@ impl Ledger {
 
     /// The device tells its app something.
     pub(crate) fn told(&mut self, group: GroupId, device: DeviceNo, event: &Event) -> Outcome {
-        if let EventKind::Sent { id, role, time, content } = &event.what {
+        if let EventKind::Sent { id, user, device: from, role, time, content } = &event.what {
+            ensure(self.ids[device] == (user.clone(), *from), || "has sent as someone else".into())?;
             return self.told_sent(group, device, (*id, *role, *time), content);
         }
         let EventKind::Message { id, user, device: from, role, time, content } = &event.what else { return Ok(()) };

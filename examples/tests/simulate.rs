@@ -164,7 +164,8 @@ fn a_role_or_time_that_nobody_had_is_noticed() {
     for (role, time, holds) in
         [(Role::Owner, time, true), (Role::Admin, time, false), (Role::Owner, Timestamp(time.0 + 1), false)]
     {
-        let what = EventKind::Sent { id, role, time, content: content.clone() };
+        let (user, device) = world.ledger.ids[members[0]].clone();
+        let what = EventKind::Sent { id, user, device, role, time, content: content.clone() };
         let event = Event { id: convivio::client::EventId(1), group, seq: 1, what };
         match world.ledger.told(group, members[0], &event) {
             Ok(()) => assert!(holds),

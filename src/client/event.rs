@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::content::{Content, Posted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::group::{Effect, GroupInfo, RejoinRequest, Role};
 use crate::identity::{AppDomain, UserUri};
@@ -57,6 +58,10 @@ pub enum EventKind {
     Sent {
         /// The id that `send` gave.
         id: MessageId,
+        /// Ourselves.
+        user: UserUri,
+        /// This device.
+        device: DeviceId,
         /// What we could do in the epoch in which it was said.
         role: Role,
         /// The group's time in that epoch.
@@ -189,6 +194,22 @@ impl EventKind {
     }
 }
 
+impl Event {
+    /// What was said, if this is a message, one's own or another's, in the form of [`content`](crate::content): for a
+    /// [`Conversation`](crate::content::Conversation). None for other events, and for bytes that are not of that form.
+    #[must_use]
+    pub fn posted(&self) -> Option<Posted> {
+        let (EventKind::Message { id, user, role, time, content, .. }
+        | EventKind::Sent { id, user, role, time, content, .. }) = &self.what
+        else {
+            return None;
+        };
+        let content = Content::from_bytes(content).ok()?;
+        let moderates = *role >= Role::Admin;
+        Some(Posted { id: *id, seq: self.seq, user: user.clone(), moderates, time: *time, content })
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -214,7 +235,9 @@ impl Wire for EventKind {
             Self::Message { id, user, device, role, time, content } => {
                 w.array(7).uint(0).item(id).item(user).item(device).item(role).item(time).bytes(content)
             }
-            Self::Sent { id, role, time, content } => w.array(5).uint(21).item(id).item(role).item(time).bytes(content),
+            Self::Sent { id, user, device, role, time, content } => {
+                w.array(7).uint(21).item(id).item(user).item(device).item(role).item(time).bytes(content)
+            }
             Self::Changed { by, effects, intent } => {
                 w.array(4).uint(1).item(by).list(effects.iter());
                 match intent {
@@ -255,8 +278,10 @@ impl Wire for EventKind {
                 time: r.item()?,
                 content: r.bytes(limits::MESSAGE_CONTENT)?.to_vec(),
             },
-            (5, 21) => Self::Sent {
+            (7, 21) => Self::Sent {
                 id: r.item()?,
+                user: r.item()?,
+                device: r.item()?,
                 role: r.item()?,
                 time: r.item()?,
                 content: r.bytes(limits::MESSAGE_CONTENT)?.to_vec(),

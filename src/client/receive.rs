@@ -347,7 +347,9 @@ impl Draft<'_> {
     pub(super) fn emit_sent(&mut self, session: &Session, row: Row) {
         let Some(content) = row.app_content() else { return };
         let Row::Message { id, echo: Some(Echo { seq, role, time }), .. } = row else { return };
-        self.emit(session.id(), seq, EventKind::Sent { id, role, time, content });
+        let own = self.memory.device.identity();
+        let (user, device) = (own.user().clone(), own.device());
+        self.emit(session.id(), seq, EventKind::Sent { id, user, device, role, time, content });
     }
 
     /// Another device asks to be readmitted. Whether the request is authentic, or not for us to judge.
