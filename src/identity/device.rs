@@ -76,7 +76,8 @@ impl IdentityKey {
         Ok(DeviceCertificate(Arc::new(statement)))
     }
 
-    fn signer(&self) -> &dyn Signer {
+    /// Whoever signs with it, for what other parts of the protocol have it sign.
+    pub(crate) fn signer(&self) -> &dyn Signer {
         match &self.0 {
             Holder::Here(key) => key,
             Holder::Elsewhere(signer) => signer.as_ref(),
