@@ -80,7 +80,7 @@ impl DeviceOffer {
         };
         let Answering { serial, now, .. } = answering;
         let certificate = identity.certify_device(own.user(), self.device(), self.device_key(), serial, now)?;
-        let answer = Answer {
+        let answer = Grant {
             identity: UnverifiedDeviceIdentity::new(own.credential().clone(), certificate),
             seed: seed.map(Secret::copy_from),
         };
@@ -120,18 +120,18 @@ impl DeviceOffer {
     }
 
     /// What the payload of an answer's envelope says. `Unauthentic` if it is not an answer to this offer.
-    pub(super) fn read(&self, payload: &[u8]) -> Result<Answer> {
-        Answer::decode(&self.unseal(payload)?)
+    pub(super) fn read(&self, payload: &[u8]) -> Result<Grant> {
+        Grant::decode(&self.unseal(payload)?)
     }
 }
 
 /// What an answer brings: the chain of trust that ends in the new device, and perhaps the identity key.
-pub(super) struct Answer {
+pub(super) struct Grant {
     pub(super) identity: UnverifiedDeviceIdentity,
     pub(super) seed: Option<Secret<32>>,
 }
 
-impl Answer {
+impl Grant {
     /// As long with a seed as without, so that its length does not tell.
     fn encode(&self) -> Zeroizing<Vec<u8>> {
         let mut w = Writer::with_capacity(limits::DEVICE_IDENTITY.saturating_add(64));
@@ -157,9 +157,9 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { identity, seed: _ } = self;
-        f.debug_struct("Answer").field("identity", identity).finish_non_exhaustive()
+        f.debug_struct("Grant").field("identity", identity).finish_non_exhaustive()
     }
 }
