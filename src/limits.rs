@@ -87,6 +87,12 @@ pub const LEAF_BODY: usize = 1024;
 /// Bytes of the device identity in a leaf: a credential and a device certificate, at their longest.
 pub const DEVICE_IDENTITY: usize = 2 * 1024;
 
+/// Bytes of the answer to a device offer: a device identity in an envelope.
+pub const DEVICE_ANSWER: usize = 4 * 1024;
+
+/// Devices that a device remembers to have revoked.
+pub const REVOKED_DEVICES: usize = 1_024;
+
 /// Bytes of an encoded leaf: the two above and a signature.
 pub const LEAF: usize = 4 * 1024;
 

@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "secret", "store", "wire",
         ],
     ),
+    ("linking", &["client", "crypto", "envelope", "error", "identity", "ids", "labels", "limits", "secret", "wire"]),
     ("testing", &["client", "crypto", "envelope", "error", "group", "identity", "ids", "log", "store", "wire"]),
 ];
 

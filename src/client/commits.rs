@@ -2,6 +2,7 @@
 
 use super::event::{EventKind, IntentId};
 use super::queue::{Pending, Row};
+use super::own_devices::has_own;
 use super::session::Session;
 use super::stage::Draft;
 use super::standing::{Doubt, Status};
@@ -211,7 +212,8 @@ impl Draft<'_> {
     }
 }
 
-/// A leave that someone has committed needs no commit of ours, and in a new epoch nobody waits for a sign of life.
+/// A leave that someone has committed needs no commit of ours, nor a revocation, and in a new epoch nobody waits for a sign of
+/// life.
 fn drop_done(session: &mut Session, changes: &mut crate::store::ChangeSet) {
     let leaves = &session.group.state.leaves;
     let done: Vec<u64> = session
@@ -219,6 +221,7 @@ fn drop_done(session: &mut Session, changes: &mut crate::store::ChangeSet) {
         .iter()
         .filter(|(_, row)| match row {
             Row::TakeOut { leaf, .. } => !leaves.contains_key(leaf),
+            Row::Revoke(device) => !has_own(session, *device),
             Row::Answer { .. } => true,
             _ => false,
         })

@@ -119,6 +119,9 @@ pub enum EventKind {
     IdentityChanged {
         /// Who.
         user: UserUri,
+        /// Whether the key that this device knows was [verified](super::Client::verify_user): then somebody may well sit
+        /// between. Always for one's own user, whose key the device's credential names.
+        verified: bool,
     },
     /// A queued message cannot be sent: the hub refused it for good, or our role no longer may post.
     MessageDropped {
@@ -172,6 +175,10 @@ impl EventKind {
         match self {
             Self::Invitation { .. } => Some("show who invites, then answer the invitation"),
             Self::RejoinRequested { .. } => Some("ask the user, then readmit the device or ignore the request"),
+            Self::IdentityChanged { verified: true, .. } => Some(
+                "you had verified this user: say nothing in confidence until you have compared safety numbers again, face to \
+                 face or by voice; accept the new identity key only if they match",
+            ),
             Self::IdentityChanged { .. } => Some("compare safety numbers, then accept the user's new identity key"),
             Self::RootChanged { .. } => Some("check the app's root key over another channel, then accept it"),
             Self::IntentDropped { .. } | Self::MessageDropped { .. } => {
@@ -252,7 +259,7 @@ impl Wire for EventKind {
             Self::RejoinRequested { user, device, request } => {
                 w.array(4).uint(5).item(user).item(device).item(request.as_ref())
             }
-            Self::IdentityChanged { user } => w.array(2).uint(6).item(user),
+            Self::IdentityChanged { user, verified } => w.array(3).uint(6).item(user).bool(*verified),
             Self::IntentDropped { intent, why } => w.array(3).uint(7).uint(intent.0).uint(kind_number(*why)),
             Self::Void { entries } => w.array(2).uint(8).uint((*entries).into()),
             Self::Excluded => w.array(1).uint(9),
@@ -296,7 +303,7 @@ impl Wire for EventKind {
             (2, 3) => Self::Rejoined { by: r.item()? },
             (1, 4) => Self::Removed,
             (4, 5) => Self::RejoinRequested { user: r.item()?, device: r.item()?, request: Box::new(r.item()?) },
-            (2, 6) => Self::IdentityChanged { user: r.item()? },
+            (3, 6) => Self::IdentityChanged { user: r.item()?, verified: r.bool()? },
             (3, 7) => Self::IntentDropped { intent: IntentId(r.u64()?), why: kind_of(r.u64()?) },
             (2, 8) => Self::Void { entries: r.u32()? },
             (1, 9) => Self::Excluded,

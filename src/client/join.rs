@@ -219,9 +219,13 @@ impl Draft<'_> {
                     Row::Message { content, id, sealed: None, echo: None }
                 }
                 Row::Change(change) => Row::Change(change),
-                Row::Message { .. } | Row::Create | Row::TakeOut { .. } | Row::Request(_) | Row::Answer { .. } => {
-                    continue;
-                }
+                // Whom to revoke is found out anew.
+                Row::Message { .. }
+                | Row::Create
+                | Row::TakeOut { .. }
+                | Row::Revoke(_)
+                | Row::Request(_)
+                | Row::Answer { .. } => continue,
             };
             session.restore_row(number, row, &mut self.changes);
         }

@@ -8,7 +8,7 @@ use crate::crypto::sign::{Signature, SigningKey};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::group::{FreshKeys, LeaveScope, MessageContent, Role, Said};
-use crate::ids::{Generation, LeafIndex, MessageId, Timestamp};
+use crate::ids::{DeviceId, Generation, LeafIndex, MessageId, Timestamp};
 use crate::log::PostBody;
 use crate::secret::Secret;
 use crate::wire::{Reader, Wire, Writer};
@@ -26,6 +26,8 @@ pub(super) enum Row {
     TakeOut { leaf: LeafIndex, scope: LeaveScope, signature: Signature, not_before: Timestamp },
     /// A request to be readmitted.
     Request(Envelope),
+    /// A revoked device of our own user, to be taken out.
+    Revoke(DeviceId),
     /// An answer to a member that asks whether others are still in this epoch, unless one is given before.
     Answer { to: LeafIndex, not_before: Timestamp, spoken: Option<LeafIndex> },
 }
@@ -109,6 +111,7 @@ pub(super) fn row_record(row: &Row) -> Vec<u8> {
             Row::Answer { to, not_before, spoken } => {
                 w.array(4).uint(5).item(to).item(not_before).option(spoken.as_ref())
             }
+            Row::Revoke(device) => w.array(2).uint(8).item(device),
         };
     })
 }
@@ -131,6 +134,7 @@ pub(super) fn read_row(r: &mut Reader<'_>) -> Result<Row> {
         (2, 2) => Row::Change(r.item()?),
         (5, 3) => Row::TakeOut { leaf: r.item()?, scope: r.item()?, signature: r.item()?, not_before: r.item()? },
         (2, 4) => Row::Request(r.item()?),
+        (2, 8) => Row::Revoke(r.item()?),
         (4, 5) => Row::Answer { to: r.item()?, not_before: r.item()?, spoken: r.option()? },
         _ => return Err(Error::damaged("not a row of the queue")),
     })

@@ -252,7 +252,7 @@ impl Session {
         let rows = self.queue.values().filter_map(|row| match row {
             Row::Answer { not_before, .. } => Some(*not_before),
             Row::TakeOut { not_before, .. } if active => Some(answer.unwrap_or_default().max(*not_before)),
-            Row::Change(_) => answer,
+            Row::Change(_) | Row::Revoke(_) => answer,
             _ => None,
         });
         rows.chain(heal).min()
