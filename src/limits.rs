@@ -157,6 +157,18 @@ pub const POLL_OPTIONS: usize = 64;
 /// Bytes of a poll's question, and of each option.
 pub const POLL_TEXT: usize = 512;
 
+/// Bytes of a reaction: the longest emoji are joined of some eight others.
+pub const REACTION: usize = 64;
+
+/// Different reactions of one user to one message that are shown; more do not count.
+pub const REACTIONS: usize = 16;
+
+/// Users whom one message can mention; more are not looked for.
+pub const MENTIONS: usize = 256;
+
+/// Messages that a chain of replies is followed back.
+pub const ANCESTORS: usize = 64;
+
 /// Receipts in one message.
 pub const RECEIPTS: usize = 256;
 
