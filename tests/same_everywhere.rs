@@ -48,9 +48,9 @@ impl Crowd {
             0..3 => Content::text(&format!("message {step}")),
             3 => Content::markdown(&format!("*edit* {step}")).replacing(about),
             4 => Content::deletion(about),
-            5 | 6 => Content::reaction(about, ["👍", "❤️", "?"][step % 3]),
+            5 | 6 => Content::reaction(about, ["👍", "❤️", "?"][step % 3]).unwrap(),
             7 => Content::close(about),
-            8 => Content::receipts(&[Receipt { message: about, status: Status::Read }]),
+            8 => Content::receipts(&[Receipt { message: about, status: Status::Read }]).unwrap(),
             _ => self.vote().unwrap_or_else(|| Content::text("no poll yet").reply_to(about)),
         }
     }
