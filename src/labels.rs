@@ -46,6 +46,8 @@ labels! {
     SIGN_MESSAGE = "sign message";
     /// A member asks to be taken out.
     SIGN_LEAVE = "sign leave";
+    /// A hub says when it got a message.
+    SIGN_STAMP = "sign stamp";
 
     // Hashes
     /// The id of a leaf or key package.
@@ -68,6 +70,8 @@ labels! {
     HASH_POLICY = "hash policy";
     /// The info of a group.
     HASH_INFO = "hash info";
+    /// Who is in a group and what they agreed on, in the group context.
+    HASH_MEMBERS = "hash members";
     /// The group context.
     HASH_CONTEXT = "group context";
     /// The chained transcript.

@@ -56,6 +56,7 @@
 //! | [`content`] | what people say: text, reactions, edits, polls, attachments, and what it adds up to |
 //! | [`attachment`] | files, encrypted in chunks |
 //! | [`log`] | what travels between devices and hubs |
+//! | [`report`] | showing an app one message, with proof of who sent it |
 //! | [`limits`] | every bound, with its reason |
 //! | [`testing`] | a hub in memory, apps made up on the spot |
 //!
@@ -90,6 +91,7 @@ pub mod identity;
 pub mod limits;
 pub mod log;
 pub mod ratchet;
+pub mod report;
 pub mod store;
 pub mod testing;
 

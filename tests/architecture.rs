@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ratchet", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
     ("group", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"]),
     ("log", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "wire"]),
+    ("report", &["crypto", "error", "group", "identity", "ids", "limits", "log", "ratchet", "wire"]),
     ("content", &["error", "identity", "ids", "limits", "wire"]),
     ("attachment", &["content", "crypto", "error", "labels", "limits", "secret", "wire"]),
     // Only its encryption at rest names the AEAD.
@@ -26,8 +27,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet", "secret",
-            "store", "wire",
+            "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet", "report",
+            "secret", "store", "wire",
         ],
     ),
     ("testing", &["client", "crypto", "envelope", "error", "group", "identity", "ids", "log", "store", "wire"]),

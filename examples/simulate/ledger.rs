@@ -157,7 +157,7 @@ impl Ledger {
 
     /// The device tells its app something.
     pub(crate) fn told(&mut self, group: GroupId, device: DeviceNo, event: &Event) -> Outcome {
-        let EventKind::Message { id, user, device: from, content } = &event.what else { return Ok(()) };
+        let EventKind::Message { id, user, device: from, content, .. } = &event.what else { return Ok(()) };
         let Some(place) = self.places.get_mut(&(group, device)) else { return broken("tells of a group it is not in") };
         let due = place.due.pop_front();
         ensure(due == Some((event.seq, *id)), || match due {

@@ -7,6 +7,7 @@ use crate::group::{Effect, GroupInfo, RejoinRequest};
 use crate::identity::{AppDomain, UserUri};
 use crate::ids::{DeviceId, GroupId, MessageId};
 use crate::limits;
+use crate::report::Evidence;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
 
 /// An event's place in the inbox: 1, 2, 3 and so on.
@@ -47,6 +48,8 @@ pub enum EventKind {
         device: DeviceId,
         /// What was said: the app's bytes.
         content: Vec<u8>,
+        /// What a report of it needs, if the device [keeps](super::Client::keep_evidence) that.
+        evidence: Option<Evidence>,
     },
     /// A commit changed the group.
     Changed {
@@ -181,8 +184,8 @@ public_encoding!(Event);
 impl Wire for EventKind {
     fn write(&self, w: &mut Writer) {
         match self {
-            Self::Message { id, user, device, content } => {
-                w.array(5).uint(0).item(id).item(user).item(device).bytes(content)
+            Self::Message { id, user, device, content, evidence } => {
+                w.array(6).uint(0).item(id).item(user).item(device).bytes(content).option(evidence.as_ref())
             }
             Self::Changed { by, effects, intent } => {
                 w.array(4).uint(1).item(by).list(effects.iter());
@@ -213,13 +216,14 @@ impl Wire for EventKind {
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        let len = r.array_up_to(5)?;
+        let len = r.array_up_to(6)?;
         Ok(match (len, r.u8()?) {
-            (5, 0) => Self::Message {
+            (6, 0) => Self::Message {
                 id: r.item()?,
                 user: r.item()?,
                 device: r.item()?,
                 content: r.bytes(limits::MESSAGE_CONTENT)?.to_vec(),
+                evidence: r.option()?,
             },
             (4, 1) => Self::Changed {
                 by: r.item()?,

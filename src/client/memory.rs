@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::device::{Device, DeviceKeys};
 use super::records;
+use super::reports::Settings;
 use super::session::Session;
 use super::stored;
 use crate::crypto::sign::Signer;
@@ -17,6 +18,7 @@ use crate::wire::{Reader, Wire, Writer};
 pub(super) struct Memory {
     pub(super) version: u64,
     pub(super) device: Device,
+    pub(super) settings: Settings,
     pub(super) counters: Counters,
     pub(super) groups: BTreeSet<GroupId>,
     pub(super) packages: BTreeMap<LeafHash, PackageEntry>,
@@ -61,6 +63,7 @@ impl Memory {
         let memory = Self {
             version: changes.base(),
             device: Device::new(keys)?,
+            settings: Settings::default(),
             counters: Counters { first_event: 1, next_event: 1 },
             groups: BTreeSet::new(),
             packages: BTreeMap::new(),
@@ -91,6 +94,7 @@ impl Memory {
         Ok(Self {
             version,
             device,
+            settings: Settings::load(store)?,
             counters,
             groups,
             packages: packages.into_iter().map(|entry| (entry.id, entry)).collect(),

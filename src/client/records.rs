@@ -47,6 +47,10 @@ pub(super) fn pin_app(domain: &AppDomain) -> RecordKey {
     RecordKey::of(8, &[&pin(domain)])
 }
 
+pub(super) fn settings() -> RecordKey {
+    RecordKey::of(13, &[])
+}
+
 fn pin(of: &impl Wire) -> kdf::Hash {
     kdf::hash(labels::HASH_PIN, 1, |w| {
         w.item(of);

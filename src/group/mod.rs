@@ -5,6 +5,7 @@
 
 mod chain_keys;
 mod commit;
+mod context;
 mod effect;
 mod message;
 mod paged;
@@ -22,6 +23,7 @@ use core::fmt;
 pub(crate) use chain_keys::{ChainKeys, PAGE};
 pub(crate) use commit::entry_hash;
 pub use commit::{CommitHeader, FreshKeys, Mailboxes, NewCommit, Occasion, Rejected, Transition};
+pub(crate) use context::GroupContext;
 pub use effect::Effect;
 pub(crate) use message::{MessageContent, Said, message_id, open_message, seal_message};
 pub use policy::{GroupInfo, Policy, Role};

@@ -230,11 +230,12 @@ def open_envelope(envelope, secret, id_, find_key, expected):
 
 def context_hash(state):
     version, suite, group, epoch, users, barred, leaves, next_leaf, policy, info, time, transcript = state
-    return hash_(
-        "group context", version, suite, group, epoch, hash_("hash users", users), hash_("hash barred", barred),
+    members = hash_(
+        "hash members", hash_("hash users", users), hash_("hash barred", barred),
         hash_("hash leaves", [[i, leaf_hash(l)] for i, l in leaves]), next_leaf, hash_("hash policy", policy),
-        hash_("hash info", info), time, transcript,
+        hash_("hash info", info), transcript,
     )
+    return hash_("group context", version, suite, group, epoch, time, members)
 
 
 def schedule(joiner, state):
