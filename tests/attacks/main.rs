@@ -41,6 +41,7 @@ mod missing;
 mod packages;
 mod resealing;
 mod returning;
+mod revocations;
 mod rules;
 mod stolen_store;
 mod strangers;
