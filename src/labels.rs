@@ -93,6 +93,9 @@ labels! {
     /// A party's half of a safety number.
     HASH_SAFETY_NUMBER = "safety number";
 
+    /// Half of the digits of a group's authenticator.
+    HASH_AUTHENTICATOR_DIGITS = "authenticator digits";
+
     // Envelope derivations
     /// From random bytes and what is sealed: the seed.
     ENVELOPE_SEED = "envelope seed";
@@ -150,6 +153,14 @@ labels! {
     ATTACHMENT_CHUNK = "attachment chunk";
     /// The hash of a whole attachment.
     HASH_ATTACHMENT = "hash attachment";
+
+    // Linking a device
+    /// A device offer without its secret, as bound into the answer.
+    HASH_DEVICE_OFFER = "hash device offer";
+    /// From an offer's secret: the salt of one answer.
+    LINK_SALT = "link salt";
+    /// From an offer's secret: the key and nonce of one answer.
+    LINK_KEY = "link key";
 
     // At rest
     /// The associated data of one sealed record.

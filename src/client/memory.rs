@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::device::{Device, DeviceKeys};
+use super::own_devices::OwnDevices;
 use super::records;
 use super::session::Session;
 use super::stored;
@@ -17,6 +18,7 @@ use crate::wire::{Reader, Wire, Writer};
 pub(super) struct Memory {
     pub(super) version: u64,
     pub(super) device: Device,
+    pub(super) own: OwnDevices,
     pub(super) counters: Counters,
     pub(super) groups: BTreeSet<GroupId>,
     pub(super) packages: BTreeMap<LeafHash, PackageEntry>,
@@ -61,6 +63,7 @@ impl Memory {
         let memory = Self {
             version: changes.base(),
             device: Device::new(keys)?,
+            own: OwnDevices::default(),
             counters: Counters { first_event: 1, next_event: 1 },
             groups: BTreeSet::new(),
             packages: BTreeMap::new(),
@@ -82,6 +85,8 @@ impl Memory {
         let record = records::load(store, &records::device())?
             .ok_or(Error::new(ErrorKind::Misuse, "this store holds no device: create one"))?;
         let device = Device::read(&record, signer)?;
+        let own = records::load(store, &records::own_devices())?;
+        let own = own.map(|record| OwnDevices::read(&record)).transpose()?.unwrap_or_default();
         let counters = records::decode(&need(records::counters())?, 2, |r| {
             Ok(Counters { first_event: r.u64()?, next_event: r.u64()? })
         })?;
@@ -91,6 +96,7 @@ impl Memory {
         Ok(Self {
             version,
             device,
+            own,
             counters,
             groups,
             packages: packages.into_iter().map(|entry| (entry.id, entry)).collect(),

@@ -87,7 +87,8 @@ impl IdentityKey {
         Revocation::of_device(self.signer(), (user, device, serial, time))
     }
 
-    fn signer(&self) -> &dyn Signer {
+    /// Whoever signs with it, for what other parts of the protocol have it sign.
+    pub(crate) fn signer(&self) -> &dyn Signer {
         match &self.0 {
             Holder::Here(key) => key,
             Holder::Elsewhere(signer) => signer.as_ref(),

@@ -31,4 +31,5 @@ pub use leaf::{Leaf, LeafBody, UnverifiedLeaf, sign_leaf, verify_all};
 pub(crate) use refreshed_leaf::RefreshedLeaf;
 pub use revocation::{Revocation, Revoked};
 pub use safety_number::{QrComparison, SafetyNumber};
+pub(crate) use safety_number::{half_of_digits, write_in_fives};
 pub use uri::{AppDomain, UserUri};
