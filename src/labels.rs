@@ -50,6 +50,8 @@ labels! {
     SIGN_REVOCATION = "sign revocation";
     /// An identity key takes back its word on a device.
     SIGN_DEVICE_REVOCATION = "sign device revocation";
+    /// A hub says when it got a message.
+    SIGN_STAMP = "sign stamp";
 
     // Hashes
     /// The id of a leaf or key package.
@@ -72,6 +74,8 @@ labels! {
     HASH_POLICY = "hash policy";
     /// The info of a group.
     HASH_INFO = "hash info";
+    /// Who is in a group and what they agreed on, in the group context.
+    HASH_MEMBERS = "hash members";
     /// The group context.
     HASH_CONTEXT = "group context";
     /// The chained transcript.

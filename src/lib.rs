@@ -57,6 +57,7 @@
 //! | [`content`] | what people say: text, reactions, edits, polls, attachments, and what it adds up to |
 //! | [`attachment`] | files, encrypted in chunks |
 //! | [`log`] | what travels between devices and hubs |
+//! | [`report`] | showing an app one message, with proof of who sent it |
 //! | [`limits`] | every bound, with its reason |
 //! | [`testing`] | a hub in memory, apps made up on the spot |
 //!
@@ -92,6 +93,7 @@ pub mod limits;
 pub mod linking;
 pub mod log;
 pub mod ratchet;
+pub mod report;
 pub mod store;
 pub mod testing;
 

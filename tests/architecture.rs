@@ -19,6 +19,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ratchet", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
     ("group", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"]),
     ("log", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "wire"]),
+    ("report", &["crypto", "error", "group", "identity", "ids", "limits", "log", "ratchet", "wire"]),
     ("content", &["error", "identity", "ids", "limits", "wire"]),
     ("attachment", &["content", "crypto", "error", "labels", "limits", "secret", "wire"]),
     // Only its encryption at rest names the AEAD.
@@ -27,7 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "client",
         &[
             "content", "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet",
-            "secret", "store", "wire",
+            "report", "secret", "store", "wire",
         ],
     ),
     ("linking", &["client", "crypto", "envelope", "error", "identity", "ids", "labels", "limits", "secret", "wire"]),

@@ -162,7 +162,7 @@ impl Ledger {
             ensure(self.ids[device] == (user.clone(), *from), || "has sent as someone else".into())?;
             return self.told_sent(group, device, (*id, *role, *time), content);
         }
-        let EventKind::Message { id, user, device: from, role, time, content } = &event.what else { return Ok(()) };
+        let EventKind::Message { id, user, device: from, role, time, content, .. } = &event.what else { return Ok(()) };
         let Some(place) = self.places.get_mut(&(group, device)) else { return broken("tells of a group it is not in") };
         let due = place.due.pop_front();
         ensure(due == Some((event.seq, *id)), || match due {

@@ -121,7 +121,7 @@ fn heard(world: &World, d: DeviceNo, group: GroupId, id: convivio::MessageId, se
     let said = &world.ledger.histories[&group].said[&id];
     let (user, device) = world.ledger.ids[said.by].clone();
     let (role, time) = (Role::Owner, Timestamp(0));
-    let what = EventKind::Message { id, user, device, role, time, content: said.content.clone() };
+    let what = EventKind::Message { id, user, device, role, time, content: said.content.clone(), evidence: None };
     Event { id: convivio::client::EventId(1), group, seq, what }
 }
 
@@ -139,7 +139,7 @@ fn a_message_that_reaches_who_was_removed_is_noticed() {
     assert!(matches!(history.entry(seq), Some(Logged::Message(_))));
     let (user, device) = (world.devices[owner].user.clone(), world.devices[owner].id);
     let (role, time) = (Role::Owner, Timestamp(0));
-    let what = EventKind::Message { id, user, device, role, time, content: said.content.clone() };
+    let what = EventKind::Message { id, user, device, role, time, content: said.content.clone(), evidence: None };
     let event = Event { id: convivio::client::EventId(1), group, seq, what };
     catches(&world.ledger.told(group, removed, &event).unwrap_err().to_string(), "to which it is not entitled");
 }

@@ -8,6 +8,7 @@ use crate::group::{Effect, GroupInfo, RejoinRequest, Role};
 use crate::identity::{AppDomain, UserUri};
 use crate::ids::{DeviceId, GroupId, MessageId, Timestamp};
 use crate::limits;
+use crate::report::Evidence;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
 
 /// An event's place in the inbox: 1, 2, 3 and so on.
@@ -52,6 +53,8 @@ pub enum EventKind {
         time: Timestamp,
         /// What was said: the app's bytes.
         content: Vec<u8>,
+        /// What a report of it needs, if the device [keeps](super::Client::keep_evidence) that.
+        evidence: Option<Evidence>,
     },
     /// A message of our own is in the log, and counts: what [`Message`](Self::Message) is to the others. The event's entry
     /// is its place.
@@ -239,8 +242,9 @@ public_encoding!(Event);
 impl Wire for EventKind {
     fn write(&self, w: &mut Writer) {
         match self {
-            Self::Message { id, user, device, role, time, content } => {
-                w.array(7).uint(0).item(id).item(user).item(device).item(role).item(time).bytes(content)
+            Self::Message { id, user, device, role, time, content, evidence } => {
+                w.array(8).uint(0).item(id).item(user).item(device).item(role).item(time).bytes(content);
+                w.option(evidence.as_ref())
             }
             Self::Sent { id, user, device, role, time, content } => {
                 w.array(7).uint(21).item(id).item(user).item(device).item(role).item(time).bytes(content)
@@ -275,15 +279,16 @@ impl Wire for EventKind {
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        let len = r.array_up_to(7)?;
+        let len = r.array_up_to(8)?;
         Ok(match (len, r.u8()?) {
-            (7, 0) => Self::Message {
+            (8, 0) => Self::Message {
                 id: r.item()?,
                 user: r.item()?,
                 device: r.item()?,
                 role: r.item()?,
                 time: r.item()?,
                 content: r.bytes(limits::MESSAGE_CONTENT)?.to_vec(),
+                evidence: r.option()?,
             },
             (7, 21) => Self::Sent {
                 id: r.item()?,

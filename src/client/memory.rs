@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::device::{Device, DeviceKeys};
 use super::own_devices::OwnDevices;
 use super::records;
+use super::reports::Settings;
 use super::session::Session;
 use super::stored;
 use crate::crypto::sign::Signer;
@@ -19,6 +20,7 @@ pub(super) struct Memory {
     pub(super) version: u64,
     pub(super) device: Device,
     pub(super) own: OwnDevices,
+    pub(super) settings: Settings,
     pub(super) counters: Counters,
     pub(super) groups: BTreeSet<GroupId>,
     pub(super) packages: BTreeMap<LeafHash, PackageEntry>,
@@ -64,6 +66,7 @@ impl Memory {
             version: changes.base(),
             device: Device::new(keys)?,
             own: OwnDevices::default(),
+            settings: Settings::default(),
             counters: Counters { first_event: 1, next_event: 1 },
             groups: BTreeSet::new(),
             packages: BTreeMap::new(),
@@ -97,6 +100,7 @@ impl Memory {
             version,
             device,
             own,
+            settings: Settings::load(store)?,
             counters,
             groups,
             packages: packages.into_iter().map(|entry| (entry.id, entry)).collect(),

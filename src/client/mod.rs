@@ -15,6 +15,7 @@ mod pins;
 mod queue;
 mod receive;
 mod records;
+mod reports;
 mod send;
 mod session;
 mod stage;

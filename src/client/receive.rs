@@ -12,10 +12,11 @@ use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::envelope::EnvelopeFor;
 use crate::error::{ErrorKind, Result};
-use crate::group::{Group, LeaveScope, MessageContent, Said, leave_input, message_id, open_message};
+use crate::group::{Group, GroupContext, LeaveScope, MessageContent, Said, leave_input, message_id, open_message};
 use crate::ids::{Generation, GroupId, LeafIndex, MessageId};
 use crate::log::{EntryBody, LogEntry};
 use crate::ratchet::{Frame, OwnFrame, Received as Decrypted};
+use crate::report::Evidence;
 use crate::wire::Wire;
 
 /// Seconds within which the members take turns at what only one must do.
@@ -136,6 +137,9 @@ impl Draft<'_> {
             .iter()
             .filter_map(|(_, sort)| if let Sort::Other(frame) = sort { Some(*frame) } else { None })
             .collect();
+        let keep = self.memory.settings.evidence;
+        session.chains.keep_proofs(keep);
+        let context = keep.then(|| session.group.state.context());
         let mut decrypted = session.chains.decrypt_batch(&session.group.secrets.context, &frames).into_iter();
         self.save_steps(session, decrypted.as_slice());
 
@@ -144,7 +148,7 @@ impl Draft<'_> {
             let counts = match sort {
                 Sort::Own(frame, generation) => self.own_message(session, seq, (frame, generation), summary)?,
                 Sort::Other(_) => match decrypted.next() {
-                    Some(Ok(message)) => self.message(session, seq, message),
+                    Some(Ok(message)) => self.message(session, seq, message, context.as_ref()),
                     Some(Err(error)) if error.kind() == ErrorKind::Duplicate => {
                         summary.duplicates = summary.duplicates.saturating_add(1);
                         true
@@ -186,8 +190,15 @@ impl Draft<'_> {
         session.save_chains(&moved, &late, &mut self.changes);
     }
 
-    /// A member's message, authenticated. Whether it counts.
-    fn message(&mut self, session: &mut Session, seq: u64, message: Decrypted) -> bool {
+    /// A member's message, authenticated. Whether it counts. With the group's context it comes with evidence.
+    fn message(
+        &mut self,
+        session: &mut Session,
+        seq: u64,
+        mut message: Decrypted,
+        context: Option<&GroupContext>,
+    ) -> bool {
+        let proof = message.proof.take();
         let Ok((seen, bytes)) = open_message(&message.content) else { return false };
         if session.cursor.seen.starts_with(&seen) {
             self.support(session, seq, message.leaf);
@@ -201,9 +212,14 @@ impl Draft<'_> {
             Said::App(said) => {
                 let id = message_id(session.id(), leaf.user(), leaf.device(), bytes);
                 if session.status == Status::Active {
+                    let at = (message.leaf, message.generation);
+                    let evidence = context.zip(proof).and_then(|(context, proof)| {
+                        Evidence::new((context, leaf), at, *proof, (seen, content.nonce)).ok()
+                    });
                     let (role, time) = (user.role, state.time);
                     let (user, device) = (leaf.user().clone(), leaf.device());
-                    self.emit(session.id(), seq, EventKind::Message { id, user, device, role, time, content: said });
+                    let what = EventKind::Message { id, user, device, role, time, content: said, evidence };
+                    self.emit(session.id(), seq, what);
                 }
                 true
             }

@@ -52,6 +52,10 @@ pub(super) fn own_devices() -> RecordKey {
     RecordKey::of(11, &[])
 }
 
+pub(super) fn settings() -> RecordKey {
+    RecordKey::of(13, &[])
+}
+
 fn pin(of: &impl Wire) -> kdf::Hash {
     kdf::hash(labels::HASH_PIN, 1, |w| {
         w.item(of);

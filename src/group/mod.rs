@@ -6,6 +6,7 @@
 mod authenticator;
 mod chain_keys;
 mod commit;
+mod context;
 mod effect;
 mod message;
 mod paged;
@@ -24,6 +25,7 @@ pub use authenticator::{AuthenticatorDigits, GroupComparison};
 pub(crate) use chain_keys::{ChainKeys, PAGE};
 pub(crate) use commit::entry_hash;
 pub use commit::{CommitHeader, FreshKeys, Mailboxes, NewCommit, Occasion, Rejected, Transition};
+pub(crate) use context::GroupContext;
 pub use effect::Effect;
 pub(crate) use message::{MessageContent, Said, message_id, open_message, seal_message};
 pub use policy::{GroupInfo, Policy, Role};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::context::GroupContext;
 use super::paged::{Paged, PagedMap};
 use super::policy::{GroupInfo, Policy, Role};
 use crate::crypto::kdf::{self, Hash};
@@ -154,16 +155,22 @@ impl GroupState {
     /// state hashed, leaves by their hashes.
     #[must_use]
     pub fn context_hash(&self) -> [u8; 32] {
+        self.context().hash()
+    }
+
+    /// The parts of the context hash.
+    pub(crate) fn context(&self) -> GroupContext {
         let users = kdf::hash_list(labels::HASH_USERS, self.users.len(), self.users.encoded());
         let barred = kdf::hash(labels::HASH_BARRED, 1, |w| {
             w.list(self.barred.iter());
         });
         let leaves = kdf::hash_list(labels::HASH_LEAVES, self.leaves.len(), self.leaves.encoded());
-        kdf::hash(labels::HASH_CONTEXT, 12, |w| {
-            w.uint(VERSION).item(&self.suite).item(&self.group).item(&self.epoch);
+        let members = kdf::hash(labels::HASH_MEMBERS, 7, |w| {
             w.bytes(&users).bytes(&barred).bytes(&leaves).item(&self.next_leaf);
-            w.bytes(&self.policy.hash()).bytes(&self.info.hash()).item(&self.time).bytes(&self.transcript);
-        })
+            w.bytes(&self.policy.hash()).bytes(&self.info.hash()).bytes(&self.transcript);
+        });
+        let Self { suite, group, epoch, time, .. } = *self;
+        GroupContext { suite, group, epoch, time, members }
     }
 
     /// Whether a user may send messages: `false` for who is not in, and in an announcement group for all but admins.

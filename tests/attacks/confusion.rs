@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use convivio::client::Event;
+use convivio::client::{Event, EventKind};
 use convivio::content::{Content, Conversation, Posted};
 use convivio::envelope::{
     Draft, Envelope, EnvelopeFor, EnvelopeType, Header, Opener, Recipient, ReplayGuard, open, open_from, seal_to,
@@ -12,8 +12,9 @@ use convivio::identity::{
     AppKeyCertificate, Capabilities, Credential, DeviceCertificate, Revocation, SafetyNumber, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf,
 };
-use convivio::log::{EntryBody, LogEntry, Post, PostBody};
+use convivio::log::{EntryBody, LogEntry, Post, PostBody, Stamp};
 use convivio::ratchet::{Frame, SenderKey, SendingChain};
+use convivio::report::{Evidence, Report};
 use convivio::testing::App;
 use convivio::{DeviceId, ErrorKind, LeafIndex, SealSecret, Secret, SigningKey, Suite};
 use rand::SeedableRng;
@@ -45,6 +46,7 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
         Envelope,
         EnvelopeFor,
         Event,
+        Evidence,
         GroupInfo,
         LogEntry,
         Policy,
@@ -52,7 +54,9 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
         RejoinRequest,
         ReplayGuard,
         Posted,
+        Report,
         Revocation,
+        Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -193,6 +197,25 @@ fn other_objects(pair: &Pair) -> Objects {
     ]
 }
 
+fn report_objects(pair: &mut Pair) -> Objects {
+    let Pair { world, maria, bob, group } = pair;
+    maria.client.keep_evidence(true).unwrap();
+    bob.say(group, "reported");
+    world.quiet(&mut [maria, bob]);
+    let reported = maria.events.iter().find_map(|event| match &event.what {
+        EventKind::Message { content, evidence: Some(evidence), .. } => Some((event, content, evidence)),
+        _ => None,
+    });
+    let (event, content, evidence) = reported.unwrap();
+    let stamp = world.hub.stamp(group, event.seq).unwrap();
+    vec![
+        ("an event with evidence", &["Event"], event.to_bytes()),
+        ("evidence", &["Evidence"], evidence.to_bytes()),
+        ("a hub's stamp", &["Stamp"], stamp.to_bytes()),
+        ("a report", &["Report"], Report::new(evidence, content, stamp).unwrap().to_bytes()),
+    ]
+}
+
 /// One of each kind of event that a small story makes, as the inbox has it.
 fn event_objects(pair: &mut Pair) -> Objects {
     let Pair { world, maria, bob, group } = pair;
@@ -212,6 +235,7 @@ fn row_21_no_decoder_takes_another_kind_of_object() {
     objects.extend(group_objects(&mut pair));
     objects.extend(other_objects(&pair));
     objects.extend(event_objects(&mut pair));
+    objects.extend(report_objects(&mut pair));
     let decoders = decoders();
     for (what, readers, bytes) in &objects {
         for (decoder, accepts) in &decoders {
@@ -246,7 +270,7 @@ fn row_21_every_decoder_is_in_the_matrix() {
             assert!(known.contains(name) || raw.contains(&name), "{name} is not in the matrix");
         }
     }
-    assert_eq!(found, 24, "the scan has stopped reading, or a decoder is new");
+    assert_eq!(found, 25, "the scan has stopped reading, or a decoder is new");
 }
 
 #[test]

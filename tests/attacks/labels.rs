@@ -8,6 +8,7 @@ use convivio::identity::{
     AppKey, AppKeyCertificate, AppRoot, Credential, DeviceCertificate, IdentityKey, Revocation, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedLeaf,
 };
+use convivio::log::Stamp;
 use convivio::ratchet::{ReceivingChain, ReceivingChains};
 use convivio::testing::App;
 use convivio::{DeviceId, ErrorKind, InitSecret, LeafIndex, Result, SealSecret, Secret, Signature, SigningKey, Suite};
@@ -22,7 +23,7 @@ use crate::support::*;
 use crate::witness::{Pair, Says};
 
 /// Every label under which something is signed (section 2.3).
-const LABELS: [&str; 13] = [
+const LABELS: [&str; 14] = [
     "sign app key",
     "sign credential",
     "sign device certificate",
@@ -36,6 +37,7 @@ const LABELS: [&str; 13] = [
     "sign rejoin",
     "sign revocation",
     "sign device revocation",
+    "sign stamp",
 ];
 
 /// Has the holder of the right key sign the right fields under one label after the other: only one is taken.
@@ -193,6 +195,16 @@ fn row_21_a_message_is_signed_under_its_own_label() {
         let key = group.state().leaf(LeafIndex(0)).unwrap().signature_key().clone();
         chains.insert(LeafIndex(0), ReceivingChain::new(Secret::from_bytes(&mut bob.chains[&0].1.clone()), key));
         chains.decrypt(group.context(), &frame).map(|received| assert_eq!(received.content, b"hello"))
+    });
+}
+
+#[test]
+fn row_21_a_stamp_is_signed_under_its_own_label() {
+    let hub = [7; 32];
+    let key = SigningKey::from_seed(&hub).verify_key().clone();
+    only_under("sign stamp", hub, |sign| {
+        let signature = sign(array![[1; 16], 9, [2; 32], START.0]);
+        Stamp::from_bytes(&array![[1; 16], 9, [2; 32], START.0, signature].encode())?.verify(&key)
     });
 }
 

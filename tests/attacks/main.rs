@@ -39,6 +39,7 @@ mod labels;
 mod late;
 mod missing;
 mod packages;
+mod reports;
 mod resealing;
 mod returning;
 mod revocations;

@@ -8,8 +8,9 @@ use convivio::identity::{
     AppKeyCertificate, Capabilities, Credential, DeviceCertificate, Revocation, TrustedApps, UnverifiedDeviceIdentity,
     UnverifiedKeyPackage, UnverifiedLeaf,
 };
-use convivio::log::{EntryBody, LogEntry, Post, PostBody};
+use convivio::log::{EntryBody, LogEntry, Post, PostBody, Stamp};
 use convivio::ratchet::{Frame, SenderKey};
+use convivio::report::{Evidence, Report};
 use convivio::{Error, ErrorKind, LeafIndex, limits};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
@@ -38,6 +39,7 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
         Envelope,
         EnvelopeFor,
         Event,
+        Evidence,
         GroupInfo,
         LogEntry,
         Policy,
@@ -45,7 +47,9 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
         RejoinRequest,
         ReplayGuard,
         Posted,
+        Report,
         Revocation,
+        Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -64,6 +68,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let mut scene = Scene::new();
     let (id, policy) = (scene.id, scene.world.policy());
     let package = scene.world.device("carol").package();
+    let reported = reported(&mut scene);
     scene.maria.say(&id, "a message");
     let message = scene.hub.collect(&mut scene.maria).remove(0);
     scene.maria.client.change(&id, Change::Add(vec![package.clone()])).unwrap();
@@ -123,6 +128,27 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("CommitHeader", envelope.header().bytes().to_vec()),
         ("SenderKey", sending.sender_key().to_secret_bytes().to_vec()),
         ("Frame", crate::kit::hub::frame_of(&message).to_vec()),
+    ]
+    .into_iter()
+    .chain(reported)
+    .collect()
+}
+
+/// What Maria heard, as an event with evidence, and what reports it.
+fn reported(scene: &mut Scene) -> [(&'static str, Vec<u8>); 4] {
+    let Scene { world, id, maria, bob, .. } = scene;
+    maria.client.keep_evidence(true).unwrap();
+    bob.say(id, "reported");
+    world.quiet(&mut [bob, maria]);
+    let event = maria.events.last().unwrap().clone();
+    let EventKind::Message { content, evidence: Some(evidence), .. } = &event.what else { panic!("not reported") };
+    let stamp = world.hub.stamp(id, event.seq).unwrap();
+    let report = Report::new(evidence, content, stamp.clone()).unwrap();
+    [
+        ("Event", event.to_bytes()),
+        ("Evidence", evidence.to_bytes()),
+        ("Report", report.to_bytes()),
+        ("Stamp", stamp.to_bytes()),
     ]
 }
 
