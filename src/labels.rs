@@ -42,6 +42,10 @@ labels! {
     SIGN_REQUEST = "sign request";
     /// A device asks for a new leaf in the place of its old one.
     SIGN_REJOIN = "sign rejoin";
+    /// A device outside asks to be let in.
+    SIGN_JOIN = "sign join";
+    /// An invite link vouches for a key package in a request.
+    SIGN_INVITE = "sign invite";
     /// A member signs a group message.
     SIGN_MESSAGE = "sign message";
     /// A member asks to be taken out.
@@ -68,6 +72,8 @@ labels! {
     HASH_POLICY = "hash policy";
     /// The info of a group.
     HASH_INFO = "hash info";
+    /// The id of an invite link.
+    HASH_LINK = "hash link";
     /// The group context.
     HASH_CONTEXT = "group context";
     /// The chained transcript.

@@ -22,7 +22,7 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters, separators of lines, and the marks of the Unicode bidirectional algorithm.
-pub(super) fn misleads(c: char) -> bool {
+pub(crate) fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,9 +1,11 @@
 //! What a commit changed, for people to see.
 
-use super::policy::{GroupInfo, Policy, Role};
+use super::info::GroupInfo;
+use super::link::LinkId;
+use super::policy::{Policy, Role};
 use crate::error::{Error, Result};
 use crate::identity::UserUri;
-use crate::ids::DeviceId;
+use crate::ids::{DeviceId, Timestamp};
 use crate::wire::{Reader, Wire, Writer, public_encoding};
 
 /// One thing that a commit changed, as the members see it.
@@ -12,7 +14,7 @@ use crate::wire::{Reader, Wire, Writer, public_encoding};
 pub enum Effect {
     /// The rules were replaced.
     Policy(Policy),
-    /// The name or description was replaced.
+    /// The name, description, picture or default for disappearing messages was replaced.
     Info(GroupInfo),
     /// A user left.
     Left(UserUri),
@@ -30,6 +32,10 @@ pub enum Effect {
     Role(UserUri, Role),
     /// The committer renewed its keys.
     Healed(UserUri, DeviceId),
+    /// An invite link was opened, to expire after this second.
+    LinkOpened(LinkId, Timestamp),
+    /// An invite link was closed.
+    LinkClosed(LinkId),
 }
 
 impl Wire for Effect {
@@ -45,6 +51,8 @@ impl Wire for Effect {
             Self::DeviceAdded(user, device) => w.array(3).uint(7).item(user).item(device),
             Self::Role(user, role) => w.array(3).uint(8).item(user).item(role),
             Self::Healed(user, device) => w.array(3).uint(9).item(user).item(device),
+            Self::LinkOpened(link, expires) => w.array(3).uint(16).item(link).item(expires),
+            Self::LinkClosed(link) => w.array(2).uint(17).item(link),
         };
     }
 
@@ -61,6 +69,8 @@ impl Wire for Effect {
             (3, 7) => Self::DeviceAdded(r.item()?, r.item()?),
             (3, 8) => Self::Role(r.item()?, r.item()?),
             (3, 9) => Self::Healed(r.item()?, r.item()?),
+            (3, 16) => Self::LinkOpened(r.item()?, r.item()?),
+            (2, 17) => Self::LinkClosed(r.item()?),
             _ => return Err(Error::malformed("not an effect")),
         })
     }
