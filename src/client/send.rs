@@ -195,10 +195,7 @@ impl Draft<'_> {
         if !answers.is_empty() {
             self.queue_message(session, Said::Here { asks: false })?;
         }
-        let waits = session
-            .queue
-            .values()
-            .any(|row| matches!(row, Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. } | Row::Admit { .. }));
+        let waits = session.queue.values().any(Row::is_commit);
         if waits && session.holds_commits(now) && session.cursor.held.is_none() {
             session.cursor.held = Some(now);
             self.queue_message(session, Said::Here { asks: true })?;
@@ -236,7 +233,7 @@ impl Draft<'_> {
         let state = &session.group.state;
         let silenced = state.member(session.group.own).is_ok_and(|(_, user)| user.role < state.policy.post);
         let Some(row @ Row::Message { sealed: None, .. }) = session.queue.get(&number) else { return false };
-        if !silenced || row.is_sign() || session.status != Status::Active {
+        if !silenced || !row.is_app() || session.status != Status::Active {
             return false;
         }
         self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);

@@ -1,7 +1,7 @@
 //! What a group is called and shows, and the links that are open to it (`docs/protocol.md`, sections 5.1 and 5.9).
 
 use super::link::{LinkId, OpenLink};
-use crate::content::{External, misleads};
+use crate::content::External;
 use crate::crypto::kdf;
 use crate::error::{Error, Result};
 use crate::ids::Timestamp;
@@ -111,6 +111,13 @@ impl Wire for GroupInfo {
 }
 
 public_encoding!(GroupInfo);
+
+/// Control characters, separators of lines, and the marks of the Unicode bidirectional algorithm. What a group's name may
+/// hold decides validity, so that this is a constant of the protocol, whatever apps find misleading besides.
+pub(super) fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 /// What a group shows, and the links that are open to it: one part of its state, which one proposal replaces.
 ///
