@@ -31,7 +31,8 @@ fn a_linked_device_is_added_everywhere_and_reads_and_writes_there() {
     assert_eq!(phone.client.add_device(two).unwrap_err().kind(), ErrorKind::Limit);
     assert_eq!(phone.disk.records(), records, "nothing is half done");
     let three = laptop.packages(3);
-    let added: Vec<GroupId> = phone.client.add_device(three.clone()).unwrap().into_iter().map(|(group, _)| group).collect();
+    let added: Vec<GroupId> =
+        phone.client.add_device(three.clone()).unwrap().into_iter().map(|(group, _)| group).collect();
     assert_eq!(added, groups);
     phone.restart();
     assert_eq!(phone.client.add_device(three).unwrap(), [], "the laptop is on its way already");
@@ -129,7 +130,9 @@ fn serials_rise_across_restarts_and_above_those_of_every_group() {
     let mut tablet = world.start(phone.user.clone(), keys);
     world.bring_along(&mut phone, &mut tablet);
     assert_eq!(tablet.client.next_serial().unwrap(), 91);
-    assert!(groups.iter().all(|group| !tablet.client.revocations().unwrap().iter().any(|of| of.remaining.contains(group))));
+    assert!(
+        groups.iter().all(|group| !tablet.client.revocations().unwrap().iter().any(|of| of.remaining.contains(group)))
+    );
 }
 
 /// Signs for a key store outside.
@@ -203,7 +206,9 @@ fn an_offer_has_one_form_as_bytes_and_one_as_text() {
     let padded = format!("{}==", *text);
     let blank = text.replace('#', "# ");
     let upper = text.replace("convivio", "CONVIVIO");
-    for other in ["", "convivio:device#", "https://convivio.example/#AAAA", &longer, &padded, &blank, &upper, &text[..177]] {
+    for other in
+        ["", "convivio:device#", "https://convivio.example/#AAAA", &longer, &padded, &blank, &upper, &text[..177]]
+    {
         assert_eq!(DeviceOffer::from_secret_text(other).unwrap_err().kind(), ErrorKind::Malformed, "{other}");
     }
 }

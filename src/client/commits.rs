@@ -1,8 +1,8 @@
 //! Commits as they come through the log (`docs/protocol.md`, section 5.6).
 
 use super::event::{EventKind, IntentId};
-use super::queue::{Pending, Row};
 use super::own_devices::has_own;
+use super::queue::{Pending, Row};
 use super::session::Session;
 use super::stage::Draft;
 use super::standing::{Doubt, Status};

@@ -184,7 +184,9 @@ impl Draft<'_> {
             ));
         }
         if packages.len() < missing.len() {
-            return Err(Error::limit("fewer key packages than groups to add the device to: fetch as many as are missing"));
+            return Err(Error::limit(
+                "fewer key packages than groups to add the device to: fetch as many as are missing",
+            ));
         }
         let added = missing.into_iter().zip(packages);
         added.map(|(group, package)| Ok((group, self.change(group, Change::Add(vec![package]))?))).collect()

@@ -90,7 +90,9 @@ impl Draft<'_> {
     /// The identity key that this device knows of another user.
     pub(super) fn pin_of(&self, user: &UserUri) -> Result<Option<Pin>> {
         let record = self.load(&records::pin_user(user))?;
-        record.map(|record| records::decode(&record, 2, |r| Ok(Pin { key: r.fixed()?, verified: r.bool()? }))).transpose()
+        record
+            .map(|record| records::decode(&record, 2, |r| Ok(Pin { key: r.fixed()?, verified: r.bool()? })))
+            .transpose()
     }
 
     pub(super) fn keep_user(&mut self, user: &UserUri, Pin { key, verified }: Pin) {

@@ -190,7 +190,8 @@ impl Draft<'_> {
         if !answers.is_empty() {
             self.queue_message(session, Said::Here { asks: false })?;
         }
-        let waits = session.queue.values().any(|row| matches!(row, Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. }));
+        let waits =
+            session.queue.values().any(|row| matches!(row, Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. }));
         if waits && session.holds_commits(now) && session.cursor.held.is_none() {
             session.cursor.held = Some(now);
             self.queue_message(session, Said::Here { asks: true })?;

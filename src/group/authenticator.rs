@@ -149,9 +149,6 @@ mod tests {
     fn the_digits_of_a_known_authenticator() {
         let authenticator = core::array::from_fn(|i| i as u8);
         let digits = AuthenticatorDigits::new(GroupId::from_bytes([7; 16]), Epoch(3), &authenticator);
-        assert_eq!(
-            digits.to_string(),
-            "50067 94323 38766 63331 68089 00504 47338 13887 71846 88239 13848 46767"
-        );
+        assert_eq!(digits.to_string(), "50067 94323 38766 63331 68089 00504 47338 13887 71846 88239 13848 46767");
     }
 }

@@ -74,9 +74,11 @@ impl DeviceOffer {
         }
         let seed = match answering.transfer {
             Transfer::Stay => None,
-            Transfer::Copy => Some(identity.expose_seed().ok_or(Error::misuse(
-                "the identity key lives in a key store and cannot go along: let it stay",
-            ))?),
+            Transfer::Copy => Some(
+                identity
+                    .expose_seed()
+                    .ok_or(Error::misuse("the identity key lives in a key store and cannot go along: let it stay"))?,
+            ),
         };
         let Answering { serial, now, .. } = answering;
         let certificate = identity.certify_device(own.user(), self.device(), self.device_key(), serial, now)?;

@@ -111,7 +111,8 @@ impl DeviceOffer {
     /// Reads [`to_secret_text`](Self::to_secret_text). Fails with `Malformed` if it is not that, and as
     /// [`from_secret_bytes`](Self::from_secret_bytes) does.
     pub fn from_secret_text(text: &str) -> Result<Self> {
-        let code = text.strip_prefix(PREFIX).ok_or(Error::malformed("not a device offer: scan the new device's code"))?;
+        let code =
+            text.strip_prefix(PREFIX).ok_or(Error::malformed("not a device offer: scan the new device's code"))?;
         let mut bytes = Zeroizing::new([0; LEN]);
         let read = Base64UrlUnpadded::decode(code, &mut *bytes)
             .map_err(|_| Error::malformed("a device offer is not whole: scan the new device's code again"))?;

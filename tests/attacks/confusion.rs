@@ -12,6 +12,7 @@ use convivio::identity::{
     AppKeyCertificate, Capabilities, Credential, DeviceCertificate, SafetyNumber, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf,
 };
+use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
 use convivio::log::{EntryBody, LogEntry, Post, PostBody};
 use convivio::ratchet::{Frame, SenderKey, SendingChain};
 use convivio::testing::App;
@@ -62,6 +63,8 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
     all.push(("Header", |bytes| Header::decode(bytes).is_ok()));
     all.push(("CommitHeader", |bytes| CommitHeader::from_envelope_header(bytes).is_ok()));
     all.push(("SafetyNumber", |bytes| qr("ada", "bob").compare_qr(bytes).is_ok()));
+    all.push(("DeviceOffer", |bytes| DeviceOffer::from_secret_bytes(bytes).is_ok()));
+    all.push(("AuthenticatorDigits", |bytes| digits().compare_qr(bytes).is_ok()));
     all.push(("SenderKey", |bytes| SenderKey::from_secret_bytes(bytes).is_ok()));
     all
 }
@@ -70,6 +73,14 @@ fn qr(ours: &str, theirs: &str) -> SafetyNumber {
     let key = |name: &str| SigningKey::from_seed(&[name.len() as u8 + name.as_bytes()[0]; 32]).verify_key().clone();
     let user = |name: &str| format!("mimi://photos.example/u/{name}").parse().unwrap();
     SafetyNumber::new(&user(ours), &key(ours), &user(theirs), &key(theirs))
+}
+
+/// The digits of a group of one.
+fn digits() -> convivio::group::AuthenticatorDigits {
+    let app = App::new("photos.example").unwrap();
+    let mut ada = app.client("ada").unwrap();
+    let group = ada.create_group(App::policy(&[&app]).unwrap(), GroupInfo::default()).unwrap();
+    ada.group(&group).unwrap().authenticator_digits().unwrap()
 }
 
 /// An object: what it is, who may read it, its bytes.
@@ -88,6 +99,10 @@ fn identity_objects(pair: &mut Pair) -> Objects {
     let device = pair.insider_maria().device_identity();
     let package = pair.maria.package();
     let leaf = package.leaf().to_bytes();
+    let (mut rng, identity) = (StdRng::seed_from_u64(3), pair.world.identity_of(0, "maria"));
+    let offer = NewDevice::begin(&mut rng).offer();
+    let answering = Answering { serial: 2, now: crate::support::START, transfer: Transfer::Stay };
+    let answer = offer.answer(&device, &identity, answering, &mut rng).unwrap();
     vec![
         ("an app key certificate", &["AppKeyCertificate"], device.credential().app_key_certificate().to_bytes()),
         ("a credential", &["Credential"], device.credential().to_bytes()),
@@ -100,6 +115,8 @@ fn identity_objects(pair: &mut Pair) -> Objects {
         ("capabilities", &["Capabilities"], Capabilities::new(&[Suite::One], &[3, 7]).unwrap().to_bytes()),
         ("trusted apps", &["TrustedApps"], App::trust(&[&pair.world.photos]).unwrap().to_bytes()),
         ("a safety number", &["SafetyNumber"], qr("bob", "ada").qr()),
+        ("a device offer", &["DeviceOffer"], offer.to_secret_bytes().to_vec()),
+        ("an answer to one", &["EnvelopeFor"], answer),
     ]
 }
 
@@ -125,6 +142,11 @@ fn group_objects(pair: &mut Pair) -> Objects {
         welcome: part.clone(),
     };
     vec![
+        (
+            "a group's code",
+            &["AuthenticatorDigits"],
+            pair.maria.client.group(&group).unwrap().authenticator_digits().unwrap().qr(),
+        ),
         ("a policy", &["Policy"], maria.group().state().policy().to_bytes()),
         ("a group's info", &["GroupInfo"], maria.group().state().info().to_bytes()),
         ("a commit's public part", &[], plan.public()),
