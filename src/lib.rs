@@ -116,3 +116,9 @@ pub use secret::Secret;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// And so are the pages of the guide about devices and verification.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/devices.md")]
+#[doc = include_str!("../docs/guide/verification.md")]
+struct DevicesAndVerification;

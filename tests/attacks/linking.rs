@@ -222,7 +222,9 @@ fn row_16_whoever_saw_the_code_can_answer_only_as_who_they_are() {
     };
     let seed = *bob.expose_seed();
     let with_seed = granted(&right, Some(&seed));
-    let cases: [(&str, &SigningKey, &[u8], Vec<u8>, ErrorKind); 12] = [
+    /// What is wrong, who signs, what stands beside the key, what is sealed, and why it is refused.
+    type Case<'a> = (&'a str, &'a SigningKey, &'a [u8], Vec<u8>, ErrorKind);
+    let cases: [Case<'_>; 12] = [
         ("another app's user", &key, b"", granted(&elsewhere, None), ErrorKind::NotAllowed),
         ("another device", &bob, b"", granted(&other_device, None), ErrorKind::Unauthentic),
         ("another device key", &bob, b"", granted(&other_key, None), ErrorKind::Unauthentic),
