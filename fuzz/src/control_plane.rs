@@ -1,13 +1,13 @@
 //! Every public decoder: what it accepts, it writes back the same.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use convivio::client::Event;
 use convivio::envelope::{Envelope, EnvelopeFor, EnvelopeId, Header, ReplayGuard};
 use convivio::group::{CommitHeader, Effect, GroupInfo, Policy, RejoinRequest};
 use convivio::identity::{
-    AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, IdentityKey, TrustedApps, UnverifiedDeviceIdentity,
-    UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
+    AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, IdentityKey, TrustedApps,
+    UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
 };
 use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
 use convivio::log::{LogEntry, Post, PostBody, PostId};
@@ -118,9 +118,9 @@ struct Linking {
     now: Timestamp,
 }
 
-fn linking() -> &'static Linking {
-    static LINKING: OnceLock<Linking> = OnceLock::new();
-    LINKING.get_or_init(|| {
+fn linking() -> MutexGuard<'static, Linking> {
+    static LINKING: OnceLock<Mutex<Linking>> = OnceLock::new();
+    let linking = LINKING.get_or_init(|| {
         let mut rng = StdRng::seed_from_u64(38);
         let (new, identity, key) =
             (NewDevice::begin(&mut rng), IdentityKey::generate(&mut rng), SigningKey::generate(&mut rng));
@@ -130,8 +130,9 @@ fn linking() -> &'static Linking {
         let answer = new.offer().answer(&own, &identity, answering, &mut rng).unwrap();
         let trust = convivio::testing::App::trust(&[&town().app]).unwrap();
         assert!(new.open(&answer, &trust, now).is_ok());
-        Linking { new, answer, identity: identity.public().clone(), trust, now }
-    })
+        Mutex::new(Linking { new, answer, identity: identity.public().clone(), trust, now })
+    });
+    linking.lock().unwrap()
 }
 
 pub fn seeds() -> Seeds {
