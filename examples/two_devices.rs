@@ -57,10 +57,18 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<()> {
 
     maria.send(&groups[0], "See you at the church!".as_bytes())?;
     hub.sync(&mut maria)?;
-    say(&format!("\nMaria writes.  phone reads: {:?}  laptop reads: {:?}", read(&mut hub, &mut phone)?, read(&mut hub, &mut laptop)?));
+    say(&format!(
+        "\nMaria writes.  phone reads: {:?}  laptop reads: {:?}",
+        read(&mut hub, &mut phone)?,
+        read(&mut hub, &mut laptop)?
+    ));
     laptop.send(&groups[1], "I will be late for the match".as_bytes())?;
     hub.sync(&mut laptop)?;
-    say(&format!("The laptop writes.  Maria reads: {:?}  phone reads: {:?}", read(&mut hub, &mut maria)?, read(&mut hub, &mut phone)?));
+    say(&format!(
+        "The laptop writes.  Maria reads: {:?}  phone reads: {:?}",
+        read(&mut hub, &mut maria)?,
+        read(&mut hub, &mut phone)?
+    ));
 
     say("\nThe laptop is stolen. Bob revokes it on his phone:");
     let progress = |phone: &mut Client| Ok::<_, convivio::Error>(phone.revocations()?.remove(0).remaining.len());
@@ -72,7 +80,11 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<()> {
     hub.sync(&mut maria)?;
     maria.send(&groups[0], "The gift is a secret".as_bytes())?;
     hub.sync(&mut maria)?;
-    say(&format!("\nMaria writes.  phone reads: {:?}  laptop reads: {:?}", read(&mut hub, &mut phone)?, read(&mut hub, &mut laptop)?));
+    say(&format!(
+        "\nMaria writes.  phone reads: {:?}  laptop reads: {:?}",
+        read(&mut hub, &mut phone)?,
+        read(&mut hub, &mut laptop)?
+    ));
     Ok(())
 }
 

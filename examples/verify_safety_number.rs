@@ -25,7 +25,8 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<()> {
     say(&format!("Bob is in Maria's group: {}", shown(maria.verification(&bobs_name)?)));
 
     say("\nThey meet. Both phones show the same safety number:\n");
-    let (marias, bobs) = (maria.group(&group)?.safety_number(&bobs_name)?, bob.group(&group)?.safety_number(&marias_name)?);
+    let (marias, bobs) =
+        (maria.group(&group)?.safety_number(&bobs_name)?, bob.group(&group)?.safety_number(&marias_name)?);
     say(&format!("  maria: {marias}\n  bob:   {bobs}\n"));
     say("Maria scans the code that Bob's phone shows:\n");
     say(&qr::code(&bobs.qr()));

@@ -1,8 +1,9 @@
 //! Linking a device, by whoever relays the answer, saw the code, or is another user (section 3.8). And a revoked device that
 //! would come back.
 
-use convivio::client::Change;
+use convivio::client::{Answer, Change};
 use convivio::envelope::{EnvelopeFor, Opener, Recipient, open_from, recipient_id, seal_to};
+use convivio::group::GroupInfo;
 use convivio::identity::{DeviceIdentity, IdentityKey, TrustedApps};
 use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
 use convivio::testing::App;
@@ -325,4 +326,33 @@ fn row_30_a_revoked_device_does_not_return_by_its_old_certificate() {
     maria.client.change(&group, Change::Add(vec![package])).unwrap();
     world.quiet(&mut [&mut maria, &mut phone]);
     assert_eq!(phone.client.own_devices().unwrap().len(), 2);
+}
+
+/// An inviter makes up the least serial of the joiner's devices: it neither uses up the serials that there are, nor holds up
+/// the joiner's devices elsewhere.
+#[test]
+fn row_17_a_made_up_least_serial_uses_up_no_serials_and_stops_no_device() {
+    for (least, next) in [(1_000, 1_000), (1 << 40, 2), (u64::MAX, 2)] {
+        let mut scene = crate::kit::Scene::new();
+        let mut carol = scene.world.device("carol");
+        let package = carol.package();
+        let commit = scene.as_thief_of(&scene.maria).adding(&package).seal();
+        let (mut welcome, mut state) = (commit.welcome(), commit.state.clone());
+        let of_carol = |user: &&mut Value| user.items()[0].text().ends_with("carol");
+        *state.users.iter_mut().find(of_carol).unwrap().item(3) = Value::Int(least);
+        let joiner = welcome.joiner;
+        welcome.agree_on(&state, joiner);
+        scene.hub.show_welcome(&mut carol, &commit.envelope(), &welcome.seal(&package));
+        let before = carol.client.next_serial().unwrap();
+        assert_eq!(before, next, "before it is accepted");
+        carol.client.answer(&scene.id, Answer::Accept).unwrap();
+        assert_eq!(carol.client.next_serial().unwrap(), next + 1);
+        let policy = scene.world.policy();
+        let own = carol.client.create_group(policy, GroupInfo::default()).unwrap();
+        let mut tablet = scene.world.link(0, &mut carol);
+        let added = carol.client.add_device(tablet.packages(2)).unwrap();
+        let held_up = least > next;
+        assert_eq!(added.len(), if held_up { 1 } else { 2 });
+        assert!(added.iter().any(|(group, _)| *group == own));
+    }
 }
