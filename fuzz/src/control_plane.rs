@@ -7,13 +7,14 @@ use convivio::identity::{
     AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, TrustedApps, UnverifiedDeviceIdentity,
     UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
 };
-use convivio::log::{LogEntry, Post, PostBody, PostId};
+use convivio::log::{LogEntry, Post, PostBody, PostId, Stamp};
 use convivio::ratchet::{Frame, SenderKey};
+use convivio::report::{Evidence, Report};
 use convivio::store::RecordKey;
 use convivio::{ErrorKind, InitKey, SealKey, VerifyKey};
 
-use super::Seeds;
 use super::town::{tag, town};
+use super::{Seeds, report};
 
 macro_rules! round_trips {
     ($bytes:expr, $($name:ident),+) => {{
@@ -59,12 +60,15 @@ pub fn decode(data: &[u8]) -> usize {
         Envelope,
         EnvelopeFor,
         Event,
+        Evidence,
         GroupInfo,
         LogEntry,
         Policy,
         Post,
         RejoinRequest,
         ReplayGuard,
+        Report,
+        Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -139,6 +143,7 @@ pub fn seeds() -> Seeds {
     found.push(("entry_commit", town.commit.to_bytes()));
     found.push(("entry_welcome", town.welcome.to_bytes()));
     found.push(("entry_message", town.fresh.to_bytes()));
+    found.extend(report::pieces());
     let mut seeds: Seeds =
         found.into_iter().enumerate().map(|(i, (name, bytes))| (format!("{i:02}_{name}"), bytes)).collect();
     let events = town.busy.iter().filter(|(key, _)| key.as_bytes()[0] == tag::EVENT);
