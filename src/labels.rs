@@ -46,6 +46,10 @@ labels! {
     SIGN_MESSAGE = "sign message";
     /// A member asks to be taken out.
     SIGN_LEAVE = "sign leave";
+    /// An app key takes back its word on a user.
+    SIGN_REVOCATION = "sign revocation";
+    /// An identity key takes back its word on a device.
+    SIGN_DEVICE_REVOCATION = "sign device revocation";
     /// A hub says when it got a message.
     SIGN_STAMP = "sign stamp";
 
@@ -92,6 +96,9 @@ labels! {
     HASH_PIN = "hash pin";
     /// A party's half of a safety number.
     HASH_SAFETY_NUMBER = "safety number";
+
+    /// Half of the digits of a group's authenticator.
+    HASH_AUTHENTICATOR_DIGITS = "authenticator digits";
 
     // Envelope derivations
     /// From random bytes and what is sealed: the seed.
@@ -150,6 +157,14 @@ labels! {
     ATTACHMENT_CHUNK = "attachment chunk";
     /// The hash of a whole attachment.
     HASH_ATTACHMENT = "hash attachment";
+
+    // Linking a device
+    /// A device offer without its secret, as bound into the answer.
+    HASH_DEVICE_OFFER = "hash device offer";
+    /// From an offer's secret: the salt of one answer.
+    LINK_SALT = "link salt";
+    /// From an offer's secret: the key and nonce of one answer.
+    LINK_KEY = "link key";
 
     // At rest
     /// The associated data of one sealed record.

@@ -52,6 +52,7 @@
 //! |---|---|
 //! | [`client`] | one device: what apps use |
 //! | [`group`], [`ratchet`], [`envelope`], [`identity`] | the pillars |
+//! | [`linking`] | making a new device one of its user's |
 //! | [`store`] | the store trait, stores, encryption at rest |
 //! | [`content`] | what people say: text, reactions, edits, polls, attachments, and what it adds up to |
 //! | [`attachment`] | files, encrypted in chunks |
@@ -89,6 +90,7 @@ pub mod envelope;
 pub mod group;
 pub mod identity;
 pub mod limits;
+pub mod linking;
 pub mod log;
 pub mod ratchet;
 pub mod report;

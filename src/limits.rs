@@ -87,6 +87,12 @@ pub const LEAF_BODY: usize = 1024;
 /// Bytes of the device identity in a leaf: a credential and a device certificate, at their longest.
 pub const DEVICE_IDENTITY: usize = 2 * 1024;
 
+/// Bytes of the answer to a device offer: a device identity in an envelope.
+pub const DEVICE_ANSWER: usize = 4 * 1024;
+
+/// Devices that a device remembers to have revoked.
+pub const REVOKED_DEVICES: usize = 1_024;
+
 /// Bytes of an encoded leaf: the two above and a signature.
 pub const LEAF: usize = 4 * 1024;
 
@@ -150,6 +156,18 @@ pub const POLL_OPTIONS: usize = 64;
 
 /// Bytes of a poll's question, and of each option.
 pub const POLL_TEXT: usize = 512;
+
+/// Bytes of a reaction: the longest emoji are joined of some eight others.
+pub const REACTION: usize = 64;
+
+/// Different reactions of one user to one message that are shown; more do not count.
+pub const REACTIONS: usize = 16;
+
+/// Users whom one message can mention; more are not looked for.
+pub const MENTIONS: usize = 256;
+
+/// Messages that a chain of replies is followed back.
+pub const ANCESTORS: usize = 64;
 
 /// Receipts in one message.
 pub const RECEIPTS: usize = 256;

@@ -27,10 +27,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet", "report",
-            "secret", "store", "wire",
+            "content", "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet",
+            "report", "secret", "store", "wire",
         ],
     ),
+    ("linking", &["client", "crypto", "envelope", "error", "identity", "ids", "labels", "limits", "secret", "wire"]),
     ("testing", &["client", "crypto", "envelope", "error", "group", "identity", "ids", "log", "store", "wire"]),
 ];
 

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::process::Command;
 
+use convivio::attachment::{Decryptor, Encryptor};
 use convivio::client::{DeviceKeys, Event, EventKind, System};
+use convivio::content::Content;
 use convivio::envelope::{self, EnvelopeType, Opener, Recipient};
 use convivio::group::{Actor, FreshKeys, Group, GroupInfo, Occasion, Proposal};
 use convivio::identity::{
@@ -224,6 +226,19 @@ fn show_group(shown: &mut Shown) {
     shown.add(&app);
 }
 
+/// A file's key, before and after encrypting, and in the message that carries it.
+fn show_attachments(shown: &mut Shown) {
+    let mut encryptor = Encryptor::with_key(secret(0));
+    encryptor.chunk(b"a photo", true).unwrap();
+    shown.add(&encryptor);
+    let (file, index) = encryptor.finish().unwrap();
+    shown.add(&file);
+    shown.add(&Decryptor::new(&file, &index).unwrap());
+    let part = file.to_part("https://files.example/1", "image/jpeg", "beach.jpg");
+    shown.add(&part);
+    shown.add(&Content::attachment(part));
+}
+
 /// A value of every public type that holds a secret, in both forms of `Debug`.
 fn show_all(story: &mut Story) -> Shown {
     let mut shown = Shown::default();
@@ -231,6 +246,7 @@ fn show_all(story: &mut Story) -> Shown {
     show_messages(&mut shown);
     show_envelopes(&mut shown);
     show_group(&mut shown);
+    show_attachments(&mut shown);
     show_stores(&mut shown, story);
     show_reports(&mut shown, story);
     shown.add(&story.maria);
@@ -249,6 +265,7 @@ fn show_reports(shown: &mut Shown, story: &mut Story) {
     let report = Report::new(evidence, content, stamp).unwrap();
     shown.add(&report);
     shown.add(&HubKey::new(signing(0)));
+    shown.add(&story.hub);
     let key = message_key(&report);
     let detector = Detector::new([("the key of a reported message", key.to_vec())]);
     assert!(!detector.in_bytes(&report.to_bytes()).is_empty(), "where it belongs it is found");

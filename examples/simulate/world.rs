@@ -347,7 +347,7 @@ impl World {
         let lied_to = self.ledger.places.get(&(group, d)).is_some_and(|place| place.lied_to);
         let name = &self.devices[d].name;
         let reason = match &event.what {
-            EventKind::Message { .. } => return Ok(()),
+            EventKind::Message { .. } | EventKind::Sent { .. } => return Ok(()),
             EventKind::RolledBack => false,
             EventKind::CloneSuspected => lied_to,
             EventKind::ForkSuspected | EventKind::Excluded | EventKind::Resumed => tainted,

@@ -174,16 +174,28 @@ impl Draft<'_> {
 
     fn join(&mut self, (seq, seen): (u64, Hash), joined: Joined) -> Result<()> {
         let state = &joined.group.state;
-        let by = state.member(joined.inviter)?.0.user().clone();
+        let inviter = state.member(joined.inviter)?.0;
         let users = u32::try_from(state.users.len()).unwrap_or(u32::MAX);
-        let what = EventKind::Invitation { by, info: state.info.clone(), users };
+        let (by, info) = (inviter.user().clone(), state.info.clone());
+        let consented = self.is_own_user(inviter);
+        let (status, what) = if consented {
+            (Status::Active, EventKind::Joined { by, info, users })
+        } else {
+            (Status::Invited, EventKind::Invitation { by, info, users })
+        };
         let cursor = Cursor::after(seq, seen, self.environment.now());
-        let session = self.enter(joined, Status::Invited, cursor);
+        let session = self.enter(joined, status, cursor);
         let group = session.id();
         self.emit(group, seq, what);
-        self.check_pins(&session, seq, false)?;
+        self.check_pins(&session, seq, consented)?;
         self.keep(session);
         Ok(())
+    }
+
+    /// Whether a leaf is of this device's own user: its identity key has certified both devices.
+    fn is_own_user(&self, leaf: &Leaf) -> bool {
+        let own = self.memory.device.identity();
+        leaf.user() == own.user() && leaf.identity_key() == own.identity_key()
     }
 
     /// Comes back into a group: the old state is erased, and what was queued goes out again.
@@ -204,12 +216,16 @@ impl Draft<'_> {
         for (number, row) in old.queue {
             let row = match row {
                 Row::Message { content, id, .. } if !signs.contains(&number) => {
-                    Row::Message { content, id, sealed: None, echoed: false }
+                    Row::Message { content, id, sealed: None, echo: None }
                 }
                 Row::Change(change) => Row::Change(change),
-                Row::Message { .. } | Row::Create | Row::TakeOut { .. } | Row::Request(_) | Row::Answer { .. } => {
-                    continue;
-                }
+                // Whom to revoke is found out anew.
+                Row::Message { .. }
+                | Row::Create
+                | Row::TakeOut { .. }
+                | Row::Revoke(_)
+                | Row::Request(_)
+                | Row::Answer { .. } => continue,
             };
             session.restore_row(number, row, &mut self.changes);
         }

@@ -4,6 +4,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::device::{Device, DeviceKeys};
+use super::own_devices::OwnDevices;
 use super::records;
 use super::reports::Settings;
 use super::session::Session;
@@ -18,6 +19,7 @@ use crate::wire::{Reader, Wire, Writer};
 pub(super) struct Memory {
     pub(super) version: u64,
     pub(super) device: Device,
+    pub(super) own: OwnDevices,
     pub(super) settings: Settings,
     pub(super) counters: Counters,
     pub(super) groups: BTreeSet<GroupId>,
@@ -63,6 +65,7 @@ impl Memory {
         let memory = Self {
             version: changes.base(),
             device: Device::new(keys)?,
+            own: OwnDevices::default(),
             settings: Settings::default(),
             counters: Counters { first_event: 1, next_event: 1 },
             groups: BTreeSet::new(),
@@ -85,6 +88,8 @@ impl Memory {
         let record = records::load(store, &records::device())?
             .ok_or(Error::new(ErrorKind::Misuse, "this store holds no device: create one"))?;
         let device = Device::read(&record, signer)?;
+        let own = records::load(store, &records::own_devices())?;
+        let own = own.map(|record| OwnDevices::read(&record)).transpose()?.unwrap_or_default();
         let counters = records::decode(&need(records::counters())?, 2, |r| {
             Ok(Counters { first_event: r.u64()?, next_event: r.u64()? })
         })?;
@@ -94,6 +99,7 @@ impl Memory {
         Ok(Self {
             version,
             device,
+            own,
             settings: Settings::load(store)?,
             counters,
             groups,

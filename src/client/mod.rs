@@ -10,6 +10,7 @@ mod device;
 mod event;
 mod join;
 mod memory;
+mod own_devices;
 mod pins;
 mod queue;
 mod receive;
@@ -20,6 +21,7 @@ mod session;
 mod stage;
 mod standing;
 mod stored;
+mod verification;
 
 use core::fmt;
 
@@ -27,13 +29,15 @@ pub use change::Change;
 pub use device::{DeviceKeys, Environment, System};
 pub use event::{Event, EventId, EventKind, IntentId};
 pub use join::Answer;
+pub use own_devices::{OwnDevice, Revocation};
 pub use receive::Summary;
 pub use stage::{Draft, Saved, Staged};
 pub use standing::Status;
+pub use verification::Verification;
 
 use crate::crypto::sign::{Signer, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{Group, GroupInfo, GroupState, Policy};
+use crate::group::{AuthenticatorDigits, Group, GroupInfo, GroupState, Policy};
 use crate::identity::{AppDomain, DeviceIdentity, KeyPackage, SafetyNumber, UserUri};
 use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
 use crate::log::{LogEntry, Post, PostReply};
@@ -153,13 +157,10 @@ impl Client {
     }
 
     /// Takes `key` for a user's identity key from now on, after [`EventKind::IdentityChanged`] and a comparison of safety
-    /// numbers, or ahead of any group.
+    /// numbers, or ahead of any group. Another key than the one that was [verified](Self::verify_user) drops the mark; after
+    /// a comparison [`mark_verified`](Self::mark_verified) accepts and marks in one.
     pub fn accept_identity(&mut self, user: &UserUri, key: &VerifyKey) -> Result<()> {
-        self.run(|draft| {
-            draft.accept_identity(user, key);
-            Ok(())
-        })
-        .map(|saved| saved.value)
+        self.run(|draft| draft.accept_identity(user, key)).map(|saved| saved.value)
     }
 
     /// Takes these for an app's root keys from now on, after [`EventKind::RootChanged`], or ahead of any group.
@@ -397,6 +398,16 @@ impl GroupView<'_> {
     #[must_use]
     pub const fn authenticator(&self) -> &[u8; 32] {
         self.group.authenticator()
+    }
+
+    /// The authenticator as 60 digits, or a QR code, which members compare over another channel. `NotMember` if this device
+    /// has stopped in the group.
+    pub fn authenticator_digits(&self) -> Result<AuthenticatorDigits> {
+        if !self.reads && self.status != Status::Invited {
+            return Err(Error::new(ErrorKind::NotMember, "this device has stopped in the group"));
+        }
+        let state = self.group.state();
+        Ok(AuthenticatorDigits::new(state.group(), state.epoch(), self.group.authenticator()))
     }
 
     /// A 32-byte secret that only the members of this epoch can derive, for another use such as a call.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
-use super::queue::{Row, row_record};
+use super::queue::{Echo, Row, row_record};
 use super::records;
 use super::session::Session;
 use super::stage::Draft;
@@ -211,13 +211,14 @@ impl Draft<'_> {
             Said::App(_) if user.role < state.policy.post => false,
             Said::App(said) => {
                 let id = message_id(session.id(), leaf.user(), leaf.device(), bytes);
-                let at = (message.leaf, message.generation);
-                let evidence = context.zip(proof).and_then(|(context, proof)| {
-                    Evidence::new((context, leaf), at, *proof, (seen, content.nonce)).ok()
-                });
-                let (user, device) = (leaf.user().clone(), leaf.device());
-                let what = EventKind::Message { id, user, device, content: said, evidence };
                 if session.status == Status::Active {
+                    let at = (message.leaf, message.generation);
+                    let evidence = context.zip(proof).and_then(|(context, proof)| {
+                        Evidence::new((context, leaf), at, *proof, (seen, content.nonce)).ok()
+                    });
+                    let (role, time) = (user.role, state.time);
+                    let (user, device) = (leaf.user().clone(), leaf.device());
+                    let what = EventKind::Message { id, user, device, role, time, content: said, evidence };
                     self.emit(session.id(), seq, what);
                 }
                 true
@@ -291,8 +292,8 @@ impl Draft<'_> {
         summary: &mut Summary,
     ) -> Result<bool> {
         let sent = session.queue.iter().find_map(|(number, row)| match row {
-            Row::Message { sealed: Some(sealed), id, echoed, .. } if sealed.generation == generation => {
-                Some((*number, *id, *echoed, sealed.frame == frame))
+            Row::Message { sealed: Some(sealed), id, echo, .. } if sealed.generation == generation => {
+                Some((*number, *id, echo.is_some(), sealed.frame == frame))
             }
             _ => None,
         });
@@ -303,7 +304,8 @@ impl Draft<'_> {
             }
             self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
             let state = &session.group.state;
-            let may_post = state.member(session.group.own).is_ok_and(|(_, user)| user.role >= state.policy.post);
+            let (role, time) = (state.member(session.group.own)?.1.role, state.time);
+            let may_post = role >= state.policy.post;
             let said_by_app = session.queue.get(&number).is_some_and(|row| !row.is_sign());
             if !may_post && said_by_app && session.status == Status::Active {
                 session.drop_row(number, &mut self.changes);
@@ -317,7 +319,7 @@ impl Draft<'_> {
                 if said_by_app {
                     summary.echoes.push(id);
                 }
-                self.echo(session, number);
+                self.echo(session, number, Echo { seq, role, time });
             }
             return Ok(true);
         }
@@ -345,16 +347,25 @@ impl Draft<'_> {
     }
 
     /// A message of ours is in the log. Unless it may be void for the others, it is done.
-    fn echo(&mut self, session: &mut Session, number: u64) {
+    fn echo(&mut self, session: &mut Session, number: u64, at: Echo) {
         let is_here = session.queue.get(&number).is_some_and(Row::is_sign) && session.status != Status::Leaving;
         if session.cursor.doubt != Doubt::None && !is_here {
-            if let Some(Row::Message { echoed, .. }) = session.queue.get_mut(&number) {
-                *echoed = true;
+            if let Some(Row::Message { echo, .. }) = session.queue.get_mut(&number) {
+                *echo = Some(at);
             }
             session.save_row(number, &mut self.changes);
-        } else {
-            session.drop_row(number, &mut self.changes);
+        } else if let Some(Row::Message { content, id, sealed, .. }) = session.drop_row(number, &mut self.changes) {
+            self.emit_sent(session, Row::Message { content, id, sealed, echo: Some(at) });
         }
+    }
+
+    /// Tells the app of a message of its own that counts, at its place in the log.
+    pub(super) fn emit_sent(&mut self, session: &Session, row: Row) {
+        let Some(content) = row.app_content() else { return };
+        let Row::Message { id, echo: Some(Echo { seq, role, time }), .. } = row else { return };
+        let own = self.memory.device.identity();
+        let (user, device) = (own.user().clone(), own.device());
+        self.emit(session.id(), seq, EventKind::Sent { id, user, device, role, time, content });
     }
 
     /// Another device asks to be readmitted. Whether the request is authentic, or not for us to judge.

@@ -47,6 +47,11 @@ pub(super) fn pin_app(domain: &AppDomain) -> RecordKey {
     RecordKey::of(8, &[&pin(domain)])
 }
 
+/// What this device knows of its user's others: the last serial it gave, and which devices are revoked.
+pub(super) fn own_devices() -> RecordKey {
+    RecordKey::of(11, &[])
+}
+
 pub(super) fn settings() -> RecordKey {
     RecordKey::of(13, &[])
 }

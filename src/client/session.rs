@@ -160,27 +160,25 @@ impl Session {
         self.accepted.clear();
         self.posts.clear();
         for (number, row) in &mut self.queue {
-            let Row::Message { sealed, echoed, .. } = row else { continue };
-            let again = all && core::mem::take(echoed);
+            let Row::Message { sealed, echo, .. } = row else { continue };
+            let again = all && echo.take().is_some();
             if sealed.take().is_some() | again {
                 changes.put(records::row(id, *number), row_record(row));
             }
         }
     }
 
-    /// What we could not open was void for the others, too: what has come back does count.
-    pub(super) fn settle(&mut self, changes: &mut ChangeSet) {
+    /// What we could not open was void for the others, too: what has come back does count. Gives it.
+    pub(super) fn settle(&mut self, changes: &mut ChangeSet) -> Vec<Row> {
         self.cursor.doubt = Doubt::None;
         self.trust();
         let done: Vec<u64> = self
             .queue
             .iter()
-            .filter(|(_, row)| matches!(row, Row::Message { echoed: true, .. } | Row::Request(_)))
+            .filter(|(_, row)| matches!(row, Row::Message { echo: Some(_), .. } | Row::Request(_)))
             .map(|(number, _)| *number)
             .collect();
-        for number in done {
-            self.drop_row(number, changes);
-        }
+        done.into_iter().filter_map(|number| self.drop_row(number, changes)).collect()
     }
 
     /// Stops reading and sending for good, and erases the epoch's keys. The roster and the request key stay, for a
@@ -232,11 +230,12 @@ impl Session {
         self.save_cursor(changes);
     }
 
-    pub(super) fn drop_row(&mut self, number: u64, changes: &mut ChangeSet) {
-        self.queue.remove(&number);
+    pub(super) fn drop_row(&mut self, number: u64, changes: &mut ChangeSet) -> Option<Row> {
+        let row = self.queue.remove(&number);
         self.accepted.remove(&number);
         changes.delete(records::row(self.id(), number));
         self.cursor.first_row = self.queue.keys().next().copied().unwrap_or(self.cursor.next_row);
+        row
     }
 
     /// When something falls due by itself: a heal if one is possible, another's leave, an answer, or the end of waiting for
@@ -253,7 +252,7 @@ impl Session {
         let rows = self.queue.values().filter_map(|row| match row {
             Row::Answer { not_before, .. } => Some(*not_before),
             Row::TakeOut { not_before, .. } if active => Some(answer.unwrap_or_default().max(*not_before)),
-            Row::Change(_) => answer,
+            Row::Change(_) | Row::Revoke(_) => answer,
             _ => None,
         });
         rows.chain(heal).min()

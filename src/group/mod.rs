@@ -3,6 +3,7 @@
 //! A [`Group`] is one member's view of one epoch. Commits are made and processed by reference and yield the next
 //! epoch; an error leaves what there was. Storage, order and delivery are the [client](crate::client)'s.
 
+mod authenticator;
 mod chain_keys;
 mod commit;
 mod context;
@@ -20,6 +21,7 @@ mod welcome;
 
 use core::fmt;
 
+pub use authenticator::{AuthenticatorDigits, GroupComparison};
 pub(crate) use chain_keys::{ChainKeys, PAGE};
 pub(crate) use commit::entry_hash;
 pub use commit::{CommitHeader, FreshKeys, Mailboxes, NewCommit, Occasion, Rejected, Transition};
@@ -30,6 +32,7 @@ pub use policy::{GroupInfo, Policy, Role};
 pub(crate) use proposal::leave_input;
 pub use proposal::{LeaveScope, Proposal};
 pub use request::RejoinRequest;
+pub(crate) use rules::judge_revocation;
 pub(crate) use schedule::EpochSecrets;
 pub(crate) use state::StoredState;
 pub use state::{GroupState, User};

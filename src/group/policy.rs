@@ -90,6 +90,19 @@ impl Policy {
         }
     }
 
+    /// The rules of an announcement group: as [usual](Self::new), but only admins and owners send messages. Everyone reads,
+    /// and may still leave, heal, and ask to be readmitted.
+    ///
+    /// What a member had queued when a group changes to this is given back ([`MessageDropped`]).
+    ///
+    /// [`MessageDropped`]: crate::client::EventKind::MessageDropped
+    #[must_use]
+    pub const fn announcements(apps: TrustedApps) -> Self {
+        let mut policy = Self::new(apps);
+        policy.post = Role::Admin;
+        policy
+    }
+
     pub(crate) fn hash(&self) -> kdf::Hash {
         kdf::hash(labels::HASH_POLICY, 1, |w| {
             w.item(self);

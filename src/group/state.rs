@@ -10,7 +10,7 @@ use crate::crypto::kdf::{self, Hash};
 use crate::crypto::parallel::in_parts;
 use crate::crypto::sign::{KnownKeys, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{Leaf, UnverifiedLeaf, UserUri};
+use crate::identity::{AppDomain, Leaf, UnverifiedLeaf, UserUri};
 use crate::ids::{DeviceId, Epoch, GroupId, LeafIndex, Suite, Timestamp};
 use crate::labels;
 use crate::limits;
@@ -171,6 +171,19 @@ impl GroupState {
         });
         let Self { suite, group, epoch, time, .. } = *self;
         GroupContext { suite, group, epoch, time, members }
+    }
+
+    /// Whether a user may send messages: `false` for who is not in, and in an announcement group for all but admins.
+    #[must_use]
+    pub fn may_post(&self, user: &UserUri) -> bool {
+        self.users.get(user).is_some_and(|user| user.role >= self.policy.post)
+    }
+
+    /// How many devices are in the group under this root of an app: 0 means that it can be
+    /// [taken off](crate::client::Change::RetireRoot) the list.
+    #[must_use]
+    pub fn devices_under(&self, domain: &AppDomain, root: &VerifyKey) -> usize {
+        self.leaves.values().filter(|leaf| leaf.domain() == domain && leaf.root() == root).count()
     }
 
     /// The leaves of one user.

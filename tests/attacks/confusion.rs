@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use convivio::client::{Event, EventKind};
-use convivio::content::{Content, Conversation, Said};
+use convivio::content::{Content, Conversation, Posted};
 use convivio::envelope::{
     Draft, Envelope, EnvelopeFor, EnvelopeType, Header, Opener, Recipient, ReplayGuard, open, open_from, seal_to,
 };
@@ -53,8 +53,8 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
         Post,
         RejoinRequest,
         ReplayGuard,
+        Posted,
         Report,
-        Said,
         Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
@@ -174,12 +174,12 @@ fn other_objects(pair: &Pair) -> Objects {
     let effect = Effect::Added(pair.maria.user.clone(), DeviceId::from_bytes([1; 16]));
     let content = Content::text("hi").reply_to(convivio::MessageId::from_bytes([1; 32])).with_salt([2; 16]);
     let (id, user) = (convivio::MessageId::from_bytes([4; 32]), pair.maria.user.clone());
-    let said = Said { id, seq: 9, user, moderates: false, time: convivio::Timestamp(7), content };
+    let said = Posted { id, seq: 9, user, moderates: false, time: convivio::Timestamp(7), content };
     let mut conversation = Conversation::new();
     conversation.insert(said.clone());
     vec![
         ("a content", &["Content"], said.content.to_bytes()),
-        ("a content in its place", &["Said"], said.to_bytes()),
+        ("a content in its place", &["Posted"], said.to_bytes()),
         ("what was said in a group", &["Conversation"], conversation.to_bytes()),
         ("a standalone envelope", &["Envelope"], letter.to_bytes()),
         ("a recipient's part of one", &["EnvelopeFor"], part.to_bytes()),

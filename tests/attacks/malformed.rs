@@ -1,7 +1,7 @@
 //! Row 13: bytes that no encoder makes, to every decoder.
 
 use convivio::client::{Change, Event, EventKind};
-use convivio::content::{Choices, Content, Conversation, Poll, Said};
+use convivio::content::{Choices, Content, Conversation, Poll, Posted};
 use convivio::envelope::{Envelope, EnvelopeFor, Header, ReplayGuard};
 use convivio::group::{CommitHeader, Effect, GroupInfo, Policy, RejoinRequest};
 use convivio::identity::{
@@ -46,8 +46,8 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
         Post,
         RejoinRequest,
         ReplayGuard,
+        Posted,
         Report,
-        Said,
         Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
@@ -93,7 +93,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("AppKeyCertificate", credential.app_key_certificate().to_bytes()),
         ("Conversation", conversation(&said).to_bytes()),
-        ("Said", said.to_bytes()),
+        ("Posted", said.to_bytes()),
         ("Content", said.content.to_bytes()),
         ("Content", Content::attachment(file()).to_bytes()),
         ("Capabilities", package.leaf().claims().capabilities().to_bytes()),
@@ -146,13 +146,13 @@ fn reported(scene: &mut Scene) -> [(&'static str, Vec<u8>); 4] {
 }
 
 /// A content in its place in a group.
-fn said(mut content: Content, scene: &Scene) -> Said {
+fn said(mut content: Content, scene: &Scene) -> Posted {
     content.extensions.insert("x-mood", vec![0xa1, 0x01, 0xf6]).unwrap();
     let (id, user) = (convivio::MessageId::from_bytes([4; 32]), scene.maria.user.clone());
-    Said { id, seq: 9, user, moderates: false, time: convivio::Timestamp(7), content }
+    Posted { id, seq: 9, user, moderates: false, time: convivio::Timestamp(7), content }
 }
 
-fn conversation(said: &Said) -> Conversation {
+fn conversation(said: &Posted) -> Conversation {
     let mut conversation = Conversation::new();
     conversation.insert(said.clone());
     conversation
