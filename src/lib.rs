@@ -118,3 +118,8 @@ pub use secret::Secret;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// And so is what the guide to running a group shows.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/governance.md")]
+struct GuideToGovernance;

@@ -239,6 +239,10 @@ fn an_app_changes_its_root_without_losing_anyone() {
     let validity = Validity::starting(START, DAY);
     let app = AppKey::new(SigningKey::from_seed(&[8; 32]), root.certify(key.verify_key(), validity)).unwrap();
     let present = bob.client.identity().unwrap().clone();
+    // Until then the word of the new root on him is none yet, after it that of the old one none any more.
+    let revoke = |by: &AppKey| Change::Revoke(by.revoke(present.user(), present.identity_key(), START).unwrap());
+    let (of_old, of_new) = (revoke(world.courier.key()), revoke(&app));
+    assert_eq!(maria.refused(&group, of_new.clone()), ErrorKind::NotAllowed);
     let credential = app.vouch(present.user(), present.identity_key(), validity).unwrap();
     let renewed = UnverifiedDeviceIdentity::new(credential, present.certificate().clone());
     let trust = policy(&mut bob, &group).apps;
@@ -252,6 +256,10 @@ fn an_app_changes_its_root_without_losing_anyone() {
     world.quiet(&mut [&mut maria, &mut bob]);
     assert_eq!(policy(&mut bob, &group).apps.app(&domain).unwrap().roots(), [new]);
     agree(&group, &mut [&mut maria, &mut bob]);
+    assert_eq!(maria.refused(&group, of_old), ErrorKind::NotAllowed);
+    maria.client.change(&group, of_new).unwrap();
+    world.quiet(&mut [&mut maria, &mut bob]);
+    assert_eq!(bob.status(&group), Status::Removed);
 }
 
 fn owners(device: &mut Device, group: &GroupId) -> usize {

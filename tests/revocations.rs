@@ -163,6 +163,24 @@ fn an_owner_is_revoked_if_there_is_another() {
     agree(&group, &mut [&mut maria, &mut anna]);
 }
 
+/// Of two owners one leaves and the other is revoked. Whichever comes first, the one who is left stays the owner.
+#[test]
+fn an_owner_who_is_leaving_stays_if_the_other_is_revoked_first() {
+    let Story { mut world, mut maria, mut anna, mut bob, group } = story();
+    maria.client.change(&group, Change::Role(bob.user.clone(), Role::Owner)).unwrap();
+    world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
+    let intent = maria.client.change(&group, Change::Leave).unwrap();
+    world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
+    let revocation = by_courier(&world, &mut bob);
+    anna.client.change(&group, Change::Revoke(revocation)).unwrap();
+    world.quiet(&mut [&mut anna, &mut maria, &mut bob]);
+    world.clock.advance(MINUTE);
+    world.quiet(&mut [&mut anna, &mut maria]);
+    assert!(maria.news().contains(&EventKind::IntentDropped { intent, why: ErrorKind::NotAllowed }));
+    assert_eq!((maria.status(&group), anna.role(&group, &maria.user)), (Status::Active, Role::Owner));
+    agree(&group, &mut [&mut maria, &mut anna]);
+}
+
 #[test]
 fn what_is_not_the_word_of_the_present_app_key_is_refused_at_once() {
     let Story { mut world, mut anna, mut bob, mut maria, group } = story();

@@ -136,6 +136,19 @@ impl Client {
         .map(|saved| saved.value)
     }
 
+    /// Advertises other features than so far, at most 64 (see [`DeviceKeys::with_features`]): in every key package made
+    /// from now on, and in each group with this device's next commit there. Queue a [`Change::Heal`] to tell a group at
+    /// once. Fails with `Limit` for more.
+    pub fn advertise(&mut self, features: &[u32]) -> Result<()> {
+        self.run(|draft| {
+            draft.memory.device.advertise(features)?;
+            let record = draft.memory.device.record();
+            draft.changes.put(records::device(), record);
+            Ok(())
+        })
+        .map(|saved| saved.value)
+    }
+
     /// Makes `count` one-time key packages, to be published in the app's key directory. Each lets one inviter add this
     /// device to one group.
     pub fn key_packages(&mut self, count: u16) -> Result<Vec<KeyPackage>> {
@@ -439,6 +452,12 @@ impl GroupView<'_> {
     #[must_use]
     pub const fn next_entry(&self) -> u64 {
         self.next
+    }
+
+    /// Whether every device of the group advertises this feature: see [`GroupState::supports`].
+    #[must_use]
+    pub fn supports(&self, feature: u32) -> bool {
+        self.group.state().supports(feature)
     }
 
     /// The devices of one user.

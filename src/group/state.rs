@@ -186,6 +186,20 @@ impl GroupState {
         self.leaves.values().filter(|leaf| leaf.domain() == domain && leaf.root() == root).count()
     }
 
+    /// Whether every device of the group advertises this feature (`docs/protocol.md`, section 11.8). Looks at every leaf:
+    /// a fraction of a millisecond for a thousand.
+    #[must_use]
+    pub fn supports(&self, feature: u32) -> bool {
+        self.leaves().all(|(_, leaf)| leaf.capabilities().has_feature(feature))
+    }
+
+    /// The users with a device that does not advertise this feature. Looks at every leaf.
+    #[must_use]
+    pub fn lacking(&self, feature: u32) -> BTreeSet<&UserUri> {
+        let lacks = self.leaves().filter(|(_, leaf)| !leaf.capabilities().has_feature(feature));
+        lacks.map(|(_, leaf)| leaf.user()).collect()
+    }
+
     /// The leaves of one user.
     pub(crate) fn leaves_of(&self, user: &UserUri) -> impl Iterator<Item = (LeafIndex, &Arc<Leaf>)> {
         let devices = self.users.get(user).map(|user| user.devices.as_slice()).unwrap_or_default();

@@ -9,7 +9,7 @@ use convivio::envelope::{
 };
 use convivio::group::{CommitHeader, Effect, Group, GroupInfo, Policy, RejoinRequest};
 use convivio::identity::{
-    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, SafetyNumber, TrustedApps,
+    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, Revocation, SafetyNumber, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf,
 };
 use convivio::log::{EntryBody, LogEntry, Post, PostBody, Stamp};
@@ -55,6 +55,7 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
         ReplayGuard,
         Posted,
         Report,
+        Revocation,
         Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
@@ -92,6 +93,9 @@ fn identity_objects(pair: &mut Pair) -> Objects {
     let device = pair.insider_maria().device_identity();
     let package = pair.maria.package();
     let leaf = package.leaf().to_bytes();
+    let (user, now, world) = (&pair.maria.user, pair.world.clock.now(), &pair.world);
+    let of_user = world.photos.key().revoke(user, device.identity_key(), now).unwrap().to_bytes();
+    let of_device = world.identity(0, "maria").revoke_device(user, device.device(), 1, now).unwrap().to_bytes();
     vec![
         ("an app key certificate", &["AppKeyCertificate"], device.credential().app_key_certificate().to_bytes()),
         ("a credential", &["Credential"], device.credential().to_bytes()),
@@ -104,6 +108,8 @@ fn identity_objects(pair: &mut Pair) -> Objects {
         ("capabilities", &["Capabilities"], Capabilities::new(&[Suite::One], &[3, 7]).unwrap().to_bytes()),
         ("trusted apps", &["TrustedApps"], App::trust(&[&pair.world.photos]).unwrap().to_bytes()),
         ("a safety number", &["SafetyNumber"], qr("bob", "ada").qr()),
+        ("a revocation of a user", &["Revocation"], of_user),
+        ("a revocation of a device", &["Revocation"], of_device),
     ]
 }
 
@@ -264,7 +270,7 @@ fn row_21_every_decoder_is_in_the_matrix() {
             assert!(known.contains(name) || raw.contains(&name), "{name} is not in the matrix");
         }
     }
-    assert_eq!(found, 24, "the scan has stopped reading, or a decoder is new");
+    assert_eq!(found, 25, "the scan has stopped reading, or a decoder is new");
 }
 
 #[test]

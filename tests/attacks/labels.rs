@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use convivio::envelope::{Draft, EnvelopeType, Opener, Recipient, open};
 use convivio::group::{LeaveScope, Occasion, Proposal, RejoinRequest};
 use convivio::identity::{
-    AppKey, AppKeyCertificate, AppRoot, Credential, DeviceCertificate, IdentityKey, TrustedApps,
+    AppKey, AppKeyCertificate, AppRoot, Credential, DeviceCertificate, IdentityKey, Revocation, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedLeaf,
 };
 use convivio::log::Stamp;
@@ -23,7 +23,7 @@ use crate::support::*;
 use crate::witness::{Pair, Says};
 
 /// Every label under which something is signed (section 2.3).
-const LABELS: [&str; 12] = [
+const LABELS: [&str; 14] = [
     "sign app key",
     "sign credential",
     "sign device certificate",
@@ -35,6 +35,8 @@ const LABELS: [&str; 12] = [
     "sign message",
     "sign leave",
     "sign rejoin",
+    "sign revocation",
+    "sign device revocation",
     "sign stamp",
 ];
 
@@ -151,6 +153,32 @@ fn row_21_a_leave_and_a_rejoin_are_signed_under_their_own_labels() {
         let request = array![pair.group.as_bytes(), Value::decode(&package.to_bytes()), consent].encode();
         RejoinRequest::from_bytes(&request)?.verify(group.state(), START).map(drop)
     });
+}
+
+#[test]
+fn row_21_a_revocation_is_signed_under_its_own_label() {
+    let mut pair = Pair::new();
+    let bob = pair.bob.client.identity().unwrap().clone();
+    let validity = convivio::Validity::starting(START, DAY);
+    let certificate = pair.world.courier.root().certify(key(2).verify_key(), validity);
+    let of_user = AppKey::new(key(2), certificate).unwrap().revoke(bob.user(), bob.identity_key(), START).unwrap();
+    let identity = pair.world.identity(1, "bob");
+    let of_device = identity.revoke_device(bob.user(), bob.device(), 1, START).unwrap();
+    let seed = *identity.expose_seed().unwrap();
+    let (maria, occasion) = (pair.insider_maria(), Occasion { time: START, seen: [0; 32] });
+    for (own, seed, revocation) in [("sign revocation", [2; 32], of_user), ("sign device revocation", seed, of_device)]
+    {
+        only_under(own, seed, |sign| {
+            let mut parts = Value::decode(&revocation.to_bytes());
+            *parts.item(2) = sign(array![parts.items()[1].clone()]).into();
+            let proposal = Proposal::Revoke(Revocation::from_bytes(&parts.encode())?);
+            let commit = |actor: convivio::group::Actor<'_>| {
+                let mut rng = StdRng::seed_from_u64(1);
+                maria.group().commit(vec![proposal], &Default::default(), occasion, actor, &mut rng)
+            };
+            maria.actor(commit).map(drop)
+        });
+    }
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod packages;
 mod reports;
 mod resealing;
 mod returning;
+mod revocations;
 mod rules;
 mod stolen_store;
 mod strangers;

@@ -5,7 +5,7 @@ use convivio::content::{Choices, Content, Conversation, Poll, Posted};
 use convivio::envelope::{Envelope, EnvelopeFor, Header, ReplayGuard};
 use convivio::group::{CommitHeader, Effect, GroupInfo, Policy, RejoinRequest};
 use convivio::identity::{
-    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, TrustedApps, UnverifiedDeviceIdentity,
+    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, Revocation, TrustedApps, UnverifiedDeviceIdentity,
     UnverifiedKeyPackage, UnverifiedLeaf,
 };
 use convivio::log::{EntryBody, LogEntry, Post, PostBody, Stamp};
@@ -48,6 +48,7 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
         ReplayGuard,
         Posted,
         Report,
+        Revocation,
         Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
@@ -76,6 +77,10 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let identity = package.leaf().claims().identity();
     let credential = identity.credential();
     let insider = scene.insider();
+    let (user, now, world) = (&scene.maria.user, scene.world.clock.now(), &scene.world);
+    let of_user = world.photos.key().revoke(user, world.identity(0, "maria").public(), now).unwrap();
+    let device = insider.device_identity().device();
+    let of_device = world.identity(0, "maria").revoke_device(user, device, 1, now).unwrap();
     let of = |body| LogEntry { group: id, seq: 9, body }.to_bytes();
     let sending = insider.group().sending_chain(convivio::Secret::from_bytes(&mut [7; 32]));
     let mut ids = ReplayGuard::new();
@@ -113,6 +118,8 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("Post", commit.to_bytes()),
         ("RejoinRequest", request),
         ("ReplayGuard", ids.to_bytes()),
+        ("Revocation", of_user.to_bytes()),
+        ("Revocation", of_device.to_bytes()),
         ("TrustedApps", policy.apps.to_bytes()),
         ("UnverifiedDeviceIdentity", identity.to_bytes()),
         ("UnverifiedKeyPackage", package.to_bytes()),
