@@ -123,3 +123,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/guide/governance.md")]
 struct GuideToGovernance;
+
+/// And so is what the guide to reports shows.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/reports.md")]
+struct GuideToReports;
