@@ -6,5 +6,7 @@ pub mod calls {}
 pub mod devices {}
 #[doc = include_str!("../docs/guide/governance.md")]
 pub mod governance {}
+#[doc = include_str!("../docs/guide/reports.md")]
+pub mod reports {}
 #[doc = include_str!("../docs/guide/verification.md")]
 pub mod verification {}

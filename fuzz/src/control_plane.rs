@@ -10,15 +10,16 @@ use convivio::identity::{
     UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
 };
 use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
-use convivio::log::{LogEntry, Post, PostBody, PostId};
+use convivio::log::{LogEntry, Post, PostBody, PostId, Stamp};
 use convivio::ratchet::{Frame, SenderKey};
+use convivio::report::{Evidence, Report};
 use convivio::store::RecordKey;
 use convivio::{DeviceId, ErrorKind, InitKey, SealKey, SigningKey, Timestamp, VerifyKey};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::Seeds;
 use super::town::{NOW, tag, town};
+use super::{Seeds, report};
 
 macro_rules! round_trips {
     ($bytes:expr, $($name:ident),+) => {{
@@ -64,13 +65,16 @@ pub fn decode(data: &[u8]) -> usize {
         Envelope,
         EnvelopeFor,
         Event,
+        Evidence,
         GroupInfo,
         LogEntry,
         Policy,
         Post,
         RejoinRequest,
         ReplayGuard,
+        Report,
         Revocation,
+        Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -188,6 +192,7 @@ pub fn seeds() -> Seeds {
     found.push(("device_offer", linking().new.offer().to_secret_bytes().to_vec()));
     found.push(("device_offer_text", linking().new.offer().to_secret_text().as_bytes().to_vec()));
     found.push(("device_answer", linking().answer.clone()));
+    found.extend(report::pieces());
     let mut seeds: Seeds =
         found.into_iter().enumerate().map(|(i, (name, bytes))| (format!("{i:02}_{name}"), bytes)).collect();
     let events = town.busy.iter().filter(|(key, _)| key.as_bytes()[0] == tag::EVENT);
