@@ -2,5 +2,11 @@
 
 #[doc = include_str!("../docs/guide/calls.md")]
 pub mod calls {}
+#[doc = include_str!("../docs/guide/devices.md")]
+pub mod devices {}
 #[doc = include_str!("../docs/guide/governance.md")]
 pub mod governance {}
+#[doc = include_str!("../docs/guide/reports.md")]
+pub mod reports {}
+#[doc = include_str!("../docs/guide/verification.md")]
+pub mod verification {}

@@ -63,6 +63,7 @@ replays!(
     hub_posts,
     store_ops,
     sealed_store,
+    report,
 );
 
 /// Otherwise the seeds no longer reach what they were made for: write them anew, as `fuzz/README.md` says.

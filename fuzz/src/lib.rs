@@ -34,6 +34,7 @@ pub mod one_encoding;
 mod proposals;
 pub mod ratchet_ops;
 pub mod receive_order;
+pub mod report;
 pub mod request_by_hand;
 mod rules;
 mod scene;
@@ -82,6 +83,7 @@ pub const TARGETS: &[Target] = targets![
     hub_posts,
     store_ops,
     sealed_store,
+    report,
 ];
 
 /// Seeds of a target that reads its input as choices: any bytes mean something, so these are any.

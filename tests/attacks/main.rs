@@ -37,6 +37,7 @@ mod invalid_leaves;
 mod judges;
 mod labels;
 mod late;
+mod linking;
 mod missing;
 mod packages;
 mod reports;
