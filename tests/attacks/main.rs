@@ -38,6 +38,7 @@ mod judges;
 mod labels;
 mod late;
 mod linking;
+mod links;
 mod missing;
 mod packages;
 mod reports;
