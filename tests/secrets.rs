@@ -14,10 +14,10 @@ use std::fmt::Debug;
 use std::process::Command;
 
 use convivio::attachment::{Decryptor, Encryptor};
-use convivio::client::{DeviceKeys, Event, EventKind, System};
+use convivio::client::{Change, DeviceKeys, Event, EventKind, System};
 use convivio::content::Content;
 use convivio::envelope::{self, EnvelopeType, Opener, Recipient};
-use convivio::group::{Actor, FreshKeys, Group, GroupInfo, Occasion, Proposal};
+use convivio::group::{Actor, FreshKeys, Group, GroupInfo, InviteLink, Occasion, Profile, Proposal};
 use convivio::identity::{
     AppKey, AppRoot, Capabilities, IdentityKey, KeyPackage, PackageOptions, UnverifiedKeyPackage,
 };
@@ -289,6 +289,20 @@ fn show_linking(shown: &mut Shown) {
     shown.add(&link);
 }
 
+/// A link with known keys, as it is handed out and as the members have it.
+fn show_links(shown: &mut Shown, story: &mut Story) {
+    let mut rng = Dealt(0);
+    let (link, open) = InviteLink::generate(story.group, "hub.example", NOW.after(99), &mut rng).unwrap();
+    shown.add(&link);
+    shown.add(&open);
+    shown.add(&Change::OpenLink(open.clone()));
+    let profile = Profile::from(GroupInfo::default()).with_link(open, NOW).unwrap();
+    shown.add(&Proposal::Info(profile.clone()));
+    shown.add(&profile);
+    story.maria.open_link(&story.group, "hub.example", 99).unwrap();
+    shown.add(story.maria.group(&story.group).unwrap().state());
+}
+
 /// A value of every public type that holds a secret, in both forms of `Debug`.
 fn show_all(story: &mut Story) -> Shown {
     let mut shown = Shown::default();
@@ -300,6 +314,7 @@ fn show_all(story: &mut Story) -> Shown {
     show_linking(&mut shown);
     show_stores(&mut shown, story);
     show_reports(&mut shown, story);
+    show_links(&mut shown, story);
     shown.add(&story.maria);
     shown.add(&story.maria.group(&story.group).unwrap());
     shown.add(&story.app);
