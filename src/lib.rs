@@ -114,3 +114,13 @@ pub use secret::Secret;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The programs of the guide to content are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/content.md")]
+struct GuideToContent;
+
+/// The programs of the guide to attachments are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/guide/attachments.md")]
+struct GuideToAttachments;
