@@ -31,6 +31,7 @@ mod attachments;
 mod clocks;
 mod configuration;
 mod confusion;
+mod content;
 mod downgrade;
 mod entries;
 mod invalid_leaves;
