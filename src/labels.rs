@@ -42,10 +42,20 @@ labels! {
     SIGN_REQUEST = "sign request";
     /// A device asks for a new leaf in the place of its old one.
     SIGN_REJOIN = "sign rejoin";
+    /// A device outside asks to be let in.
+    SIGN_JOIN = "sign join";
+    /// An invite link vouches for a key package in a request.
+    SIGN_INVITE = "sign invite";
     /// A member signs a group message.
     SIGN_MESSAGE = "sign message";
     /// A member asks to be taken out.
     SIGN_LEAVE = "sign leave";
+    /// An app key takes back its word on a user.
+    SIGN_REVOCATION = "sign revocation";
+    /// An identity key takes back its word on a device.
+    SIGN_DEVICE_REVOCATION = "sign device revocation";
+    /// A hub says when it got a message.
+    SIGN_STAMP = "sign stamp";
 
     // Hashes
     /// The id of a leaf or key package.
@@ -68,6 +78,10 @@ labels! {
     HASH_POLICY = "hash policy";
     /// The info of a group.
     HASH_INFO = "hash info";
+    /// Who is in a group and what they agreed on, in the group context.
+    HASH_MEMBERS = "hash members";
+    /// The id of an invite link.
+    HASH_LINK = "hash link";
     /// The group context.
     HASH_CONTEXT = "group context";
     /// The chained transcript.

@@ -57,6 +57,7 @@
 //! | [`content`] | what people say: text, reactions, edits, polls, attachments, and what it adds up to |
 //! | [`attachment`] | files, encrypted in chunks |
 //! | [`log`] | what travels between devices and hubs |
+//! | [`report`] | showing an app one message, with proof of who sent it |
 //! | [`limits`] | every bound, with its reason |
 //! | [`testing`] | a hub in memory, apps made up on the spot |
 //!
@@ -87,11 +88,14 @@ pub mod client;
 pub mod content;
 pub mod envelope;
 pub mod group;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod identity;
 pub mod limits;
 pub mod linking;
 pub mod log;
 pub mod ratchet;
+pub mod report;
 pub mod store;
 pub mod testing;
 
@@ -116,9 +120,3 @@ pub use secret::Secret;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-/// And so are the pages of the guide about devices and verification.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/guide/devices.md")]
-#[doc = include_str!("../docs/guide/verification.md")]
-struct DevicesAndVerification;

@@ -17,8 +17,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("identity", &["crypto", "error", "ids", "labels", "limits", "wire"]),
     ("envelope", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
     ("ratchet", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
-    ("group", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"]),
+    (
+        "group",
+        &["content", "crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"],
+    ),
     ("log", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "wire"]),
+    ("report", &["crypto", "error", "group", "identity", "ids", "limits", "log", "ratchet", "wire"]),
     ("content", &["error", "identity", "ids", "limits", "wire"]),
     ("attachment", &["content", "crypto", "error", "labels", "limits", "secret", "wire"]),
     // Only its encryption at rest names the AEAD.
@@ -26,8 +30,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet", "secret",
-            "store", "wire",
+            "content", "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet",
+            "report", "secret", "store", "wire",
         ],
     ),
     ("linking", &["client", "crypto", "envelope", "error", "identity", "ids", "labels", "limits", "secret", "wire"]),

@@ -4,7 +4,7 @@
 
 use convivio::content::{
     Body, Choices, Content, Disposition, Expiry, External, Format, Kind, Part, Poll, Receipt, Semantics, Status,
-    harmless,
+    harmless, harmless_lines, safe_url,
 };
 use convivio::{ErrorKind, MessageId, Timestamp, limits};
 use proptest::prelude::*;
@@ -49,13 +49,13 @@ fn every_kind_comes_back_as_what_it_was() {
         (Content::text("hi"), Kind::Text { text: "hi", format: Format::Plain }),
         (Content::markdown("*hi*").reply_to(ID), Kind::Text { text: "*hi*", format: Format::Markdown }),
         (Content::text("ho").replacing(ID), Kind::Text { text: "ho", format: Format::Plain }),
-        (Content::reaction(ID, "👍"), Kind::Reaction { to: ID, with: "👍" }),
+        (Content::reaction(ID, "👍").unwrap(), Kind::Reaction { to: ID, with: "👍" }),
         (Content::deletion(ID), Kind::Deletion { of: ID }),
         (Content::poll(&poll()), Kind::Poll(poll())),
         (vote, Kind::Vote { poll: ID, options: vec![1] }),
         (Content::close(ID), Kind::Closing { poll: ID }),
         (Content::attachment(file()), Kind::Attachment(&file())),
-        (Content::receipts(&receipts), Kind::Receipts(receipts.to_vec())),
+        (Content::receipts(&receipts).unwrap(), Kind::Receipts(receipts.to_vec())),
         (
             Content::custom("application/x-map", b"\x01", "a map"),
             Kind::Custom { media_type: "application/x-map", bytes: b"\x01" },
@@ -108,7 +108,7 @@ fn the_form_is_that_of_mimi() {
     expected.extend_from_slice(b"\xf6\x40\xf6\xf6\xa0\x85\x01\x60\x01\x78\x18text/plain;charset=utf-8\x42hi");
     assert_eq!(bytes, expected);
 
-    let bytes = Content::reaction(ID, "x").expiring(Expiry::At(60)).with_salt(SALT).to_bytes();
+    let bytes = Content::reaction(ID, "x").unwrap().expiring(Expiry::At(60)).with_salt(SALT).to_bytes();
     let mut expected = vec![0x87, 0x50];
     expected.extend_from_slice(&SALT);
     expected.extend_from_slice(b"\xf6\x40\x82\xf4\x18\x3c\x58\x20");
@@ -171,6 +171,20 @@ fn extensions_have_one_order_and_bounds() {
         bytes[at..at + 6].copy_from_slice(wrong);
         assert_eq!(kind(&bytes), ErrorKind::Malformed);
     }
+    // One name in a longer form beside itself, and names that are none; a number is one.
+    for (six, good) in [
+        (b"\x01\x02\x61a\x18\x18", true),
+        (b"\x01\x02\x38\x18\x18\x18", true),
+        (b"\x01\x02\x18\x01\x18\x18", false),
+        (b"\x01\x02\x38\x01\x18\x18", false),
+        (b"\x01\x02\x78\x01a\x04", false),
+        (b"\x01\x02\x41a\x18\x18", false),
+        (b"\x01\x02\x61\xff\x18\x18", false),
+    ] {
+        let mut bytes = bytes.clone();
+        bytes[at..at + 6].copy_from_slice(six);
+        assert_eq!(Content::from_bytes(&bytes).is_ok(), good, "{six:x?}");
+    }
 }
 
 #[test]
@@ -213,8 +227,167 @@ fn names_cannot_disguise_themselves() {
     assert_eq!(named("C:\\Windows\\evil.exe"), "evil.exe");
     assert_eq!(named(".bashrc"), "bashrc");
     assert_eq!(named("a\0b:c"), "a\u{fffd}bc");
-    for empty in ["", "..", "/", "a/", " . "] {
+    for empty in ["", "..", "/", "a/", " . ", "-", ". .", "~-. "] {
         assert_eq!(named(empty), "file", "{empty:?}");
+    }
+    // What a shell takes for an option or a home, and what Windows takes for a device or drops.
+    assert_eq!(named("--force.jpg"), "force.jpg");
+    assert_eq!(named("~root"), "root");
+    assert_eq!(named("evil.exe. . "), "evil.exe");
+    for device in ["CON", "con.jpg", "NUL.tar.gz", "com1", "LPT9.txt", "aux .x", "COM¹"] {
+        assert_eq!(named(device), format!("_{device}"), "no device");
+    }
+    for fine in ["console.log", "com10", "COMA.jpg", "null"] {
+        assert_eq!(named(fine), fine);
+    }
+    // Each of these bytes becomes three.
+    let long = format!("{}.jpeg", "\u{1}".repeat(250));
+    let name = named(&long);
+    assert!(name.len() <= 255 && name.ends_with("\u{fffd}.jpeg"), "{name}");
+    assert!(named(&"ä".repeat(127)).len() <= 255);
+}
+
+#[test]
+fn nothing_that_a_reader_cannot_see_passes_in_a_name() {
+    for c in
+        "\u{ad}\u{115f}\u{1160}\u{180e}\u{200b}\u{2060}\u{2064}\u{206f}\u{3164}\u{feff}\u{ffa0}\u{fffb}\u{85}\u{2067}"
+            .chars()
+    {
+        assert_eq!(harmless(&format!("a{c}b")), "a\u{fffd}b", "{c:?}");
+        assert!(Poll::new("?", &["a", &format!("a{c}")], Choices::One).is_err(), "{c:?}");
+    }
+    // Emoji and scripts that are written with joiners stay whole.
+    for fine in ["👩‍👩‍👧", "می‌خواهم", "שלום"] {
+        assert_eq!(harmless(fine), fine);
+    }
+    assert_eq!(harmless_lines("a\n\tb\u{202e}c\u{7}\r"), "a\n\tb\u{fffd}c\u{fffd}\u{fffd}");
+    assert_eq!(Content::text("a\u{202e}b\u{1b}[2J").fallback(), "a\u{fffd}b\u{fffd}[2J");
+    assert_eq!(Content::text("one\ntwo").fallback(), "one\ntwo");
+}
+
+#[test]
+fn only_urls_that_are_what_they_seem_are_fetched() {
+    for good in
+        ["https://files.example/1", "HTTPS://a-b.example:8443/x?y#z", "https://[2001:db8::1]/x", "https://a.example"]
+    {
+        assert_eq!(safe_url(good), Some(good));
+        assert_eq!(External { url: good.to_owned(), ..file() }.safe_url(), Some(good));
+    }
+    for bad in [
+        "",
+        "javascript:alert(1)",
+        "javascript://files.example/%0aalert(1)",
+        "file:///etc/passwd",
+        "data:text/html,x",
+        "http://files.example/1",
+        "https:/files.example",
+        "https://",
+        "https:///x",
+        "https://:443/x",
+        "https://good.example@evil.example/",
+        "https://good.example:x@evil.example/",
+        "https://good.example\\@evil.example/",
+        "https://exa mple/",
+        "https://a.example/\n",
+        "https://a.example/\u{202e}gpj",
+        "https://аpple.example/",
+        " https://a.example/",
+    ] {
+        assert_eq!(safe_url(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
+fn mentions_are_links_to_users_in_markdown() {
+    let names = |text: &str| -> Vec<String> {
+        Content::markdown(text).mentions().iter().map(|user| user.name().to_owned()).collect()
+    };
+    let ada = "mimi://a.example/u/ada";
+    assert_eq!(names(&format!("Thanks, [@Ada]({ada})!")), ["ada"]);
+    assert_eq!(
+        names(&format!("<{ada}> and [Bob](<mimi://b.example/u/bob>) and [Ada]({ada} \"again\")")),
+        ["ada", "bob"]
+    );
+    assert_eq!(names(&format!("[a]({ada})[b](mimi://b.example/u/b)")), ["ada", "b"]);
+    for none in [
+        ada.to_owned(),
+        format!("`[@Ada]({ada})`"),
+        format!("```\n<{ada}>\n```"),
+        format!("\\<{ada}>"),
+        format!("[@Ada](https://{ada})"),
+        "[@Ada](mimi://a.example/r/room)".to_owned(),
+        format!("[@Ada]({ada}/x)"),
+        format!("[@Ada]({ada}"),
+        format!("[@Ada] ({ada})"),
+        "[](".to_owned(),
+        "<".to_owned(),
+        "\\".to_owned(),
+        "``[`".to_owned(),
+    ] {
+        assert_eq!(names(&none), [""; 0], "{none:?}");
+    }
+    // A backtick that nothing closes hides nothing.
+    assert_eq!(names(&format!("`` ` <{ada}>")), ["ada"]);
+    assert!(Content::text(&format!("<{ada}>")).mentions().is_empty(), "plain text has no links");
+    let many: String = (0..300).map(|n| format!("<mimi://a.example/u/u{n}>")).collect();
+    assert_eq!(Content::markdown(&many).mentions().len(), limits::MENTIONS);
+}
+
+#[test]
+fn looking_for_mentions_takes_time_in_the_length_of_the_text() {
+    for bomb in ["<", "](", "`", "\\", "]((<", "``a`", "](mimi:", "<mimi:"] {
+        let text = bomb.repeat(limits::MESSAGE / bomb.len());
+        assert!(Content::markdown(&text).mentions().is_empty());
+    }
+    let runs: String = (1..350).map(|n| format!("{} ", "`".repeat(n))).collect();
+    assert!(Content::markdown(&runs).mentions().is_empty());
+}
+
+#[test]
+fn a_content_says_what_its_readers_need() {
+    use convivio::content::features::{self, *};
+    let needs = |content: Content| -> Vec<u32> { content.features().into_iter().collect() };
+    assert_eq!(needs(Content::text("hi")), [TEXT]);
+    assert_eq!(needs(Content::markdown("<mimi://a.example/u/ada>").reply_to(ID)), [MARKDOWN, REPLY, MENTION]);
+    assert_eq!(
+        needs(Content::text("ho").replacing(ID).expiring(Expiry::At(1)).in_topic(b"x")),
+        [TEXT, EDIT, EXPIRY, TOPIC]
+    );
+    assert_eq!(needs(Content::reaction(ID, "x").unwrap()), [REACTION]);
+    assert_eq!(needs(Content::deletion(ID)), [DELETION]);
+    assert_eq!(needs(Content::poll(&poll())), [POLL]);
+    assert_eq!(needs(Content::vote(ID, &poll(), &[0]).unwrap()), [POLL]);
+    assert_eq!(needs(Content::close(ID)), [POLL]);
+    assert_eq!(needs(Content::attachment(file())), [ATTACHMENT]);
+    assert_eq!(needs(Content::receipts(&[]).unwrap()), [RECEIPT]);
+    assert_eq!(needs(Content::custom("application/x-map", b"", "a map")), [0; 0]);
+    assert!(features::ALL.is_sorted() && features::ALL.iter().all(|feature| *feature < PRIVATE));
+}
+
+#[test]
+fn a_kind_of_the_future_may_have_one_of_today_beside_it() {
+    let of = |parts: Vec<Part>| Content::new(Part::choose_one(Disposition::RENDER, parts));
+    let Body::Multi { parts: poll_parts, .. } = Content::poll(&poll()).part.body else { panic!() };
+    let custom = Part::new("application/x-poll-of-2040", "?");
+    let both = of([vec![custom.clone()], poll_parts.clone()].concat());
+    assert_eq!(both.kind(), Kind::Poll(poll()));
+    let text = of(vec![custom.clone(), Part::new("text/plain", "?")]);
+    assert!(matches!(text.kind(), Kind::Custom { .. }), "a text is only its fallback");
+    let first = of(vec![Part::new("text/markdown", "*x*"), poll_parts[0].clone()]);
+    assert!(matches!(first.kind(), Kind::Text { .. }), "what is known and preferred comes first");
+}
+
+#[test]
+fn what_others_would_refuse_is_found_before_it_is_sent() {
+    assert!(Content::text("x").in_language("de").check().is_ok());
+    let bad = [
+        Content::text("x").in_topic(&[0; limits::CONTENT_TOPIC + 1]),
+        Content::text("x").in_language(&"x".repeat(65)),
+        Content::attachment(External { filename: "x".repeat(256), ..file() }),
+        Content::new(Part::choose_one(Disposition::RENDER, vec![Part::null()])),
+    ];
+    for content in bad {
+        assert!(content.check().is_err(), "{content:?}");
     }
 }
 

@@ -6,19 +6,20 @@ use convivio::client::Event;
 use convivio::envelope::{Envelope, EnvelopeFor, EnvelopeId, Header, ReplayGuard};
 use convivio::group::{CommitHeader, Effect, GroupInfo, Policy, RejoinRequest};
 use convivio::identity::{
-    AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, IdentityKey, TrustedApps,
+    AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, IdentityKey, Revocation, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
 };
 use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
-use convivio::log::{LogEntry, Post, PostBody, PostId};
+use convivio::log::{LogEntry, Post, PostBody, PostId, Stamp};
 use convivio::ratchet::{Frame, SenderKey};
+use convivio::report::{Evidence, Report};
 use convivio::store::RecordKey;
 use convivio::{DeviceId, ErrorKind, InitKey, SealKey, SigningKey, Timestamp, VerifyKey};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::Seeds;
-use super::town::{tag, town};
+use super::town::{NOW, tag, town};
+use super::{Seeds, report};
 
 macro_rules! round_trips {
     ($bytes:expr, $($name:ident),+) => {{
@@ -64,12 +65,16 @@ pub fn decode(data: &[u8]) -> usize {
         Envelope,
         EnvelopeFor,
         Event,
+        Evidence,
         GroupInfo,
         LogEntry,
         Policy,
         Post,
         RejoinRequest,
         ReplayGuard,
+        Report,
+        Revocation,
+        Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -140,6 +145,9 @@ pub fn seeds() -> Seeds {
     let package = &town.package;
     let (claims, identity) = (package.leaf().claims(), package.leaf().claims().identity());
     let (credential, certificate) = (identity.credential(), identity.certificate());
+    let (user, identity_key) = (claims.user(), IdentityKey::from_seed(&[9; 32]));
+    let of_user = town.app.key().revoke(user, claims.identity_key(), NOW).unwrap();
+    let of_device = identity_key.revoke_device(user, claims.device(), 1, NOW).unwrap();
     let policy = convivio::testing::App::policy(&[&town.app]).unwrap();
     let mut found: Vec<(&str, Vec<u8>)> = vec![
         ("app_key_certificate", credential.app_key_certificate().to_bytes()),
@@ -179,9 +187,12 @@ pub fn seeds() -> Seeds {
     found.push(("entry_commit", town.commit.to_bytes()));
     found.push(("entry_welcome", town.welcome.to_bytes()));
     found.push(("entry_message", town.fresh.to_bytes()));
+    found.push(("revocation_of_a_user", of_user.to_bytes()));
+    found.push(("revocation_of_a_device", of_device.to_bytes()));
     found.push(("device_offer", linking().new.offer().to_secret_bytes().to_vec()));
     found.push(("device_offer_text", linking().new.offer().to_secret_text().as_bytes().to_vec()));
     found.push(("device_answer", linking().answer.clone()));
+    found.extend(report::pieces());
     let mut seeds: Seeds =
         found.into_iter().enumerate().map(|(i, (name, bytes))| (format!("{i:02}_{name}"), bytes)).collect();
     let events = town.busy.iter().filter(|(key, _)| key.as_bytes()[0] == tag::EVENT);

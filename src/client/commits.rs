@@ -131,7 +131,9 @@ impl Draft<'_> {
         if session.cursor.doubt >= Doubt::Excluded {
             self.emit(session.id(), seq, EventKind::Resumed);
         }
-        session.settle(&mut self.changes);
+        for row in session.settle(&mut self.changes) {
+            self.emit_sent(session, row);
+        }
     }
 
     /// Someone uses keys of this epoch that are not ours, or bits were flipped.
@@ -174,6 +176,7 @@ impl Draft<'_> {
         self.report_skew(session, seq);
         self.check_changed_pins(session, seq, &effects)?;
         drop_done(session, &mut self.changes);
+        self.settle_requests(session);
         if session.status == Status::Active {
             self.emit(session.id(), seq, EventKind::Changed { by: author, effects, intent });
         }

@@ -45,7 +45,8 @@ impl DeviceKeys {
         Ok(Self { identity, key: Key::External(signer), features: Vec::new() })
     }
 
-    /// Advertises feature numbers, at most 64, in every leaf of this device.
+    /// Advertises feature numbers, at most 64, in every leaf of this device: what the app shows as what it is, such as
+    /// [`content::features::POLL`](crate::content::features), and what apps agree on among themselves.
     #[must_use]
     pub fn with_features(mut self, features: &[u32]) -> Self {
         self.features = features.to_vec();
@@ -93,6 +94,13 @@ impl Device {
         let credential = self.identity().credential();
         credential.validity().contains(now.max(state.time))
             && state.policy.apps.lists(self.identity().user().domain(), credential.root())
+    }
+
+    /// Advertises these features from the next leaf on.
+    pub(super) fn advertise(&mut self, features: &[u32]) -> Result<()> {
+        self.capabilities = Capabilities::new(&[Suite::One], features)?;
+        self.keys.features = features.to_vec();
+        Ok(())
     }
 
     /// Goes on as the same device with a newer credential.

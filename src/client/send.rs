@@ -2,6 +2,7 @@
 
 use super::change::Change;
 use super::event::{EventKind, IntentId};
+use super::links::is_stranger;
 use super::queue::{Pending, Row, Sealed};
 use super::session::Session;
 use super::stage::Draft;
@@ -47,7 +48,7 @@ impl Draft<'_> {
                     if proposals.len() > limits::PROPOSALS {
                         return Err(Error::limit("one change makes at most 10,000 proposals"));
                     }
-                    change.verify(&session.group.state, draft.environment.now())?;
+                    change.verify(&session.group.state, session.group.own, draft.environment.now())?;
                     Row::Change(change)
                 }
             };
@@ -76,11 +77,11 @@ impl Draft<'_> {
         Ok(IntentId(session.cursor.leave))
     }
 
-    fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
+    pub(super) fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
         let content = MessageContent::new(said, self.environment.rng()).encode();
         let own = session.group.own_leaf()?;
         let id = message_id(session.id(), own.user(), own.device(), &content);
-        let row = Row::Message { content, id, sealed: None, echoed: false };
+        let row = Row::Message { content, id, sealed: None, echo: None };
         session.push_row(row, &mut self.changes);
         Ok(id)
     }
@@ -109,6 +110,7 @@ impl Draft<'_> {
 
     /// See [`Client::outbox`](super::Client::outbox). The posts are handed out once the draft is durable.
     pub fn outbox(&mut self, max: usize) -> Result<()> {
+        self.post_joins(None, max)?;
         let groups: Vec<GroupId> = self.memory.groups.iter().copied().collect();
         for group in groups {
             if self.posts.len() >= max {
@@ -122,6 +124,9 @@ impl Draft<'_> {
     /// See [`Client::outbox_of`](super::Client::outbox_of).
     pub fn outbox_of(&mut self, group: GroupId, max: usize) -> Result<()> {
         let max = self.posts.len().saturating_add(max);
+        if !self.memory.groups.contains(&group) && self.memory.joins.values().any(|join| join.group == group) {
+            return self.post_joins(Some(group), max);
+        }
         self.with(group, |draft, session| draft.drain(session, max))
     }
 
@@ -155,7 +160,7 @@ impl Draft<'_> {
                 // What follows a commit waits for the new epoch, but for requests: if the commit never comes back to us, one
                 // is the way out.
                 _ if !session.status.reads() || waits || committed => {}
-                Row::Message { echoed: true, .. } | Row::Answer { .. } => {}
+                Row::Message { echo: Some(_), .. } | Row::Answer { .. } => {}
                 // What was said after a change is for those whom the change leaves; a leave is signed by the key it brings.
                 Row::Message { .. } if held && !row.is_here() => {}
                 Row::Message { .. } => {
@@ -165,11 +170,11 @@ impl Draft<'_> {
                     }
                 }
                 // A commit of ours would renew the leaf whose leave is on its way.
-                Row::TakeOut { .. } if session.status != Status::Active => {}
-                Row::TakeOut { not_before, .. } if *not_before > now => {}
-                Row::TakeOut { .. } if session.holds_commits(now) => {}
+                Row::TakeOut { .. } | Row::Admit { .. } if session.status != Status::Active => {}
+                Row::TakeOut { not_before, .. } | Row::Admit { not_before, .. } if *not_before > now => {}
+                Row::TakeOut { .. } | Row::Admit { .. } if session.holds_commits(now) => {}
                 Row::Change(_) | Row::Revoke(_) if session.holds_commits(now) => held = true,
-                Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. } => {
+                Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. } | Row::Admit { .. } => {
                     committed = self.commit(session, number)?;
                 }
             }
@@ -194,8 +199,10 @@ impl Draft<'_> {
         if !answers.is_empty() {
             self.queue_message(session, Said::Here { asks: false })?;
         }
-        let waits =
-            session.queue.values().any(|row| matches!(row, Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. }));
+        let waits = session
+            .queue
+            .values()
+            .any(|row| matches!(row, Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. } | Row::Admit { .. }));
         if waits && session.holds_commits(now) && session.cursor.held.is_none() {
             session.cursor.held = Some(now);
             self.queue_message(session, Said::Here { asks: true })?;
@@ -228,8 +235,25 @@ impl Draft<'_> {
         }
     }
 
+    /// Gives back what was said while we still might, and can no longer be: it would be void for everyone. Whether it was.
+    fn give_back(&mut self, session: &mut Session, number: u64) -> bool {
+        let state = &session.group.state;
+        let silenced = state.member(session.group.own).is_ok_and(|(_, user)| user.role < state.policy.post);
+        let Some(row @ Row::Message { sealed: None, .. }) = session.queue.get(&number) else { return false };
+        if !silenced || row.is_sign() || session.status != Status::Active {
+            return false;
+        }
+        self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);
+        session.drop_row(number, &mut self.changes);
+        session.save_cursor(&mut self.changes);
+        true
+    }
+
     /// Encrypts a row in this epoch unless it is already; whether it did.
     fn seal(&mut self, session: &mut Session, number: u64) -> Result<bool> {
+        if self.give_back(session, number) {
+            return Ok(false);
+        }
         if session.status == Status::Leaving {
             sign_leave_anew(session, number);
         }
@@ -290,11 +314,14 @@ impl Draft<'_> {
             Some(Row::TakeOut { leaf, scope, signature, .. }) => {
                 (vec![Proposal::Leave { leaf: *leaf, scope: *scope, signature: *signature }], Default::default())
             }
+            Some(Row::Admit { request, .. }) if is_stranger(session, request) => {
+                Change::Admit(request.clone()).proposals(&group.state, group.own, now)?
+            }
+            Some(Row::Admit { .. }) => return Err(Error::not_allowed("this request is for the user to answer")),
             _ => return Err(Error::misuse("this row is not a commit")),
         };
-        // A commit at a time at which the device that is readmitted, by its clock, had not asked yet would be void.
         let time = match session.queue.get(&number) {
-            Some(Row::Change(Change::Readmit(request))) => request.at(now),
+            Some(Row::Change(change)) => change.at(now),
             _ => now,
         };
         let occasion = Occasion { time, seen: session.cursor.seen };
@@ -303,6 +330,9 @@ impl Draft<'_> {
 
     /// See [`Client::posted`](super::Client::posted).
     pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
+        if self.posted_join(post, reply)? {
+            return Ok(());
+        }
         self.with(post.group, |draft, session| {
             // A post of an epoch that has ended meanwhile, or of an earlier process: its row is posted again anyway.
             let Some(number) = session.posts.get(&post.id()).copied() else { return Ok(()) };
@@ -345,7 +375,7 @@ impl Draft<'_> {
             Row::Create | Row::Change(_) | Row::Request(_) => {
                 self.emit(session.id(), seq, EventKind::IntentDropped { intent: IntentId(number), why });
             }
-            Row::TakeOut { .. } | Row::Revoke(_) | Row::Answer { .. } => {}
+            Row::TakeOut { .. } | Row::Admit { .. } | Row::Revoke(_) | Row::Answer { .. } => {}
         }
     }
 }
@@ -359,7 +389,7 @@ fn sign_leave_anew(session: &mut Session, number: u64) {
     }
 }
 
-fn require(session: &Session, status: Status) -> Result<()> {
+pub(super) fn require(session: &Session, status: Status) -> Result<()> {
     // The other half is for what is queued unasked: another's leave, a heal.
     if session.cursor.next_row.saturating_sub(session.cursor.first_row) >= limits::QUEUE / 2 {
         return Err(Error::limit("too much waits to be posted: drain the outbox first"));

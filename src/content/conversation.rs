@@ -1,15 +1,13 @@
-//! What was said, added up: edits, deletions, reactions, votes, receipts (`docs/protocol.md`, section 11.5).
+//! What was said: the set of messages, each at its place in the group's log (`docs/protocol.md`, section 11.5).
 //!
-//! The state is the set of messages, each under its id with the first place at which it stands in the group's log; adding
-//! one is a join of sets, so order, repetition and restarts cannot matter. What follows from the set is worked out when
-//! it is looked at.
+//! The state is the set of messages, each under its id with the first place at which it stands, and the set of those
+//! that are gone for good. Adding to either is a join of sets, so order, repetition and restarts cannot matter. What
+//! follows from them is worked out when it is looked at (see the file `view.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::kind::Kind;
-use super::poll::Poll;
-use super::receipt::Status;
-use super::{Body, Content};
+use super::{Content, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::UserUri;
 use crate::ids::{MessageId, Timestamp};
@@ -17,7 +15,7 @@ use crate::wire::{Reader, Wire, Writer, public_encoding};
 
 /// A message as the group's log has it: what a client's message event tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct Posted {
     /// The message.
     pub id: MessageId,
     /// Its place in the log.
@@ -36,42 +34,26 @@ pub struct Said {
 const VERSION: u8 = 1;
 
 /// A place in the log: messages under one sequence number, if a hub repeats one, by their ids.
-type Place = (u64, MessageId);
+pub(super) type Spot = (u64, MessageId);
 
 /// What was said in a group, and what it adds up to.
+///
+/// Memory: the messages, and a few hundred bytes for each; 32 bytes for each that is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conversation {
-    messages: BTreeMap<MessageId, Said>,
+    pub(super) messages: BTreeMap<MessageId, Posted>,
     /// What refers to a message, by place.
-    about: BTreeMap<MessageId, BTreeSet<Place>>,
+    about: BTreeMap<MessageId, BTreeSet<Spot>>,
+    /// What is to be shown as such, by place.
+    pub(super) shown: BTreeSet<Spot>,
+    /// What has ended, and what meant nothing without it: never taken in again.
+    gone: BTreeSet<MessageId>,
 }
 
-/// A message as it is to be shown.
-#[derive(Debug)]
-pub struct Message<'c> {
-    /// As it was sent.
-    pub said: &'c Said,
-    /// What to show: the last edit, or what was sent. Nothing of a deleted message is given.
-    pub content: Option<&'c Content>,
-    /// Whether [`content`](Self::content) is an edit.
-    pub edited: bool,
-    /// Who reacted with what.
-    pub reactions: BTreeMap<&'c str, BTreeSet<&'c UserUri>>,
-    /// Who has received or read it, as far as they say.
-    pub receipts: BTreeMap<&'c UserUri, Status>,
-    /// The result, if it is a poll.
-    pub tally: Option<Tally<'c>>,
-}
-
-/// The result of a poll.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tally<'c> {
-    /// The poll.
-    pub poll: Poll,
-    /// Who voted for each option, in the order of the options.
-    pub votes: Vec<BTreeSet<&'c UserUri>>,
-    /// The place in the log from which votes no longer count.
-    pub closed: Option<u64>,
+impl Posted {
+    pub(super) const fn spot(&self) -> Spot {
+        (self.seq, self.id)
+    }
 }
 
 impl Conversation {
@@ -82,32 +64,84 @@ impl Conversation {
     }
 
     /// Adds a message, in any order and however often; whether anything was new.
-    pub fn insert(&mut self, said: Said) -> bool {
-        let id = said.id;
+    pub fn insert(&mut self, posted: Posted) -> bool {
+        let facts = |posted: &Posted| (posted.seq, posted.time, posted.moderates);
         // The same message can stand in the log twice (section 5.6): the first place counts.
-        if self.messages.get(&id).is_some_and(|known| known.seq <= said.seq) {
+        let known = self.messages.get(&posted.id).is_some_and(|known| facts(known) <= facts(&posted));
+        if known || self.gone.contains(&posted.id) {
             return false;
         }
-        self.remove(&id);
-        for target in targets(&said.content) {
-            self.about.entry(target).or_default().insert((said.seq, id));
+        if self.is_moot(&posted.content) {
+            self.purge([posted.id]);
+            return true;
         }
-        self.messages.insert(id, said);
+        self.take_out(&posted.id);
+        for target in targets(&posted.content) {
+            self.about.entry(target).or_default().insert(posted.spot());
+        }
+        if stands_alone(&posted.content) {
+            self.shown.insert(posted.spot());
+        }
+        self.messages.insert(posted.id, posted);
         true
     }
 
-    /// Forgets a message, as one that has expired; whether it was known. What refers to it stays without effect.
-    pub fn remove(&mut self, id: &MessageId) -> bool {
-        let Some(said) = self.messages.remove(id) else { return false };
-        for target in targets(&said.content) {
-            if let Some(about) = self.about.get_mut(&target) {
-                about.remove(&(said.seq, *id));
-                if about.is_empty() {
-                    self.about.remove(&target);
-                }
+    /// Which messages have come to their end at `now`, by what they said when they were first sent
+    /// ([`Expiry`](super::Expiry)): show them no longer, and [purge](Self::purge) them.
+    ///
+    /// `first_shown` is when this device first showed a message, which the app keeps: from then on counts an end that
+    /// is relative. Neither an edit nor anybody else's word changes when a message ends.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp, first_shown: impl Fn(&MessageId) -> Option<Timestamp>) -> Vec<MessageId> {
+        self.ends(first_shown).filter(|(end, _)| *end <= now).map(|(_, id)| id).collect()
+    }
+
+    /// When the next message comes to its end: when to look at [`expired`](Self::expired) again.
+    #[must_use]
+    pub fn next_end(&self, first_shown: impl Fn(&MessageId) -> Option<Timestamp>) -> Option<Timestamp> {
+        self.ends(first_shown).map(|(end, _)| end).min()
+    }
+
+    /// Forgets messages for good, as those that have expired: nothing of them is kept but their ids, so that they do not
+    /// come back, and what means nothing without them goes as well: their edits, reactions, votes, receipts. Replies stay.
+    pub fn purge(&mut self, ids: impl IntoIterator<Item = MessageId>) {
+        let mut open: Vec<MessageId> = ids.into_iter().collect();
+        while let Some(id) = open.pop() {
+            if !self.gone.insert(id) {
+                continue;
+            }
+            self.take_out(&id);
+            let moot = self.about(&id).filter(|other| self.is_moot(&other.content)).map(|other| other.id);
+            open.extend(moot.collect::<Vec<_>>());
+        }
+    }
+
+    /// Erases what [deleted](Content::deletion) messages said, and all that is about them; how many were erased. They are
+    /// still shown as deleted ones, at their places; taken back reactions, votes and edits are gone.
+    ///
+    /// Call it before storing, once what the hub has is received.
+    pub fn erase_deleted(&mut self) -> usize {
+        let deleted: Vec<Spot> = self
+            .messages
+            .values()
+            .filter(|it| !is_empty(&it.content) && self.is_deleted(it))
+            .map(Posted::spot)
+            .collect();
+        for (seq, id) in &deleted {
+            if !self.shown.contains(&(*seq, *id)) {
+                self.purge([*id]);
+                continue;
+            }
+            let means_nothing = |other: &&Posted| {
+                !matches!(other.content.kind(), Kind::Deletion { .. }) && subject(&other.content) == Some(*id)
+            };
+            let about: Vec<MessageId> = self.about(id).filter(means_nothing).map(|other| other.id).collect();
+            self.purge(about);
+            if let Some(posted) = self.messages.get_mut(id) {
+                posted.content = Content::new(Part::null()).with_salt([0; 16]);
             }
         }
-        true
+        deleted.len()
     }
 
     /// How many messages are held, with all that only refers to others.
@@ -122,118 +156,48 @@ impl Conversation {
         self.messages.is_empty()
     }
 
-    /// The messages to be shown as such, in the order of the log: not edits, reactions, votes and the like.
-    pub fn messages(&self) -> impl Iterator<Item = Message<'_>> {
-        let mut shown: Vec<&Said> = self.messages.values().filter(|said| stands_alone(&said.content)).collect();
-        shown.sort_by_key(|said| (said.seq, said.id));
-        shown.into_iter().map(|said| self.view(said))
-    }
-
-    /// One message, if it is held and to be shown as such.
-    #[must_use]
-    pub fn message(&self, id: &MessageId) -> Option<Message<'_>> {
-        self.messages.get(id).filter(|said| stands_alone(&said.content)).map(|said| self.view(said))
-    }
-
-    fn view<'c>(&'c self, said: &'c Said) -> Message<'c> {
-        if self.is_deleted(said) {
-            let (reactions, receipts) = (BTreeMap::new(), BTreeMap::new());
-            return Message { said, content: None, edited: false, reactions, receipts, tally: None };
-        }
-        let tally = self.tally(said);
-        // Votes are for the options as they were: a poll is not edited.
-        let edit = if tally.is_some() { None } else { self.last_edit(said) };
-        Message {
-            said,
-            content: Some(edit.unwrap_or(&said.content)),
-            edited: edit.is_some(),
-            reactions: self.reactions(said),
-            receipts: self.receipts(said),
-            tally,
-        }
-    }
-
     /// What refers to a message, in the order of the log.
-    fn about(&self, id: &MessageId) -> impl DoubleEndedIterator<Item = &Said> {
+    pub(super) fn about<'c>(&'c self, id: &MessageId) -> impl DoubleEndedIterator<Item = &'c Posted> + use<'c> {
         self.about.get(id).into_iter().flatten().filter_map(|(_, id)| self.messages.get(id))
     }
 
-    /// Deleted once is deleted: by the author, or by who moderates.
-    fn is_deleted(&self, said: &Said) -> bool {
-        self.about(&said.id).any(|other| {
-            let deletes = matches!(other.content.kind(), Kind::Deletion { of } if of == said.id);
-            deletes && (other.user == said.user || other.moderates)
-        })
+    fn ends(
+        &self,
+        first_shown: impl Fn(&MessageId) -> Option<Timestamp>,
+    ) -> impl Iterator<Item = (Timestamp, MessageId)> {
+        let shown = self.shown.iter().filter_map(|(_, id)| self.messages.get(id));
+        shown.filter_map(move |posted| Some((posted.content.expires?.ends(first_shown(&posted.id))?, posted.id)))
     }
 
-    /// The last edit by the author.
-    fn last_edit(&self, said: &Said) -> Option<&Content> {
-        let edits = |other: &&Said| {
-            other.user == said.user
-                && other.content.replaces == Some(said.id)
-                && other.content.part.body != Body::Null
-                && !self.is_deleted(other)
-        };
-        self.about(&said.id).rev().find(edits).map(|edit| &edit.content)
-    }
-
-    fn reactions<'c>(&'c self, said: &Said) -> BTreeMap<&'c str, BTreeSet<&'c UserUri>> {
-        let mut reactions: BTreeMap<&str, BTreeSet<&UserUri>> = BTreeMap::new();
-        for other in self.about(&said.id).filter(|other| other.content.replaces.is_none()) {
-            if !matches!(other.content.kind(), Kind::Reaction { to, .. } if to == said.id) || self.is_deleted(other) {
-                continue;
-            }
-            let now = self.last_edit(other).unwrap_or(&other.content);
-            if let Kind::Reaction { with, .. } = now.kind() {
-                reactions.entry(with).or_default().insert(&other.user);
+    fn take_out(&mut self, id: &MessageId) {
+        let Some(posted) = self.messages.remove(id) else { return };
+        self.shown.remove(&posted.spot());
+        for target in targets(&posted.content) {
+            if let Some(about) = self.about.get_mut(&target) {
+                about.remove(&posted.spot());
+                if about.is_empty() {
+                    self.about.remove(&target);
+                }
             }
         }
-        reactions
     }
 
-    fn receipts<'c>(&'c self, said: &Said) -> BTreeMap<&'c UserUri, Status> {
-        let mut receipts = BTreeMap::new();
-        for other in self.about(&said.id).filter(|other| other.user != said.user) {
-            let Kind::Receipts(list) = other.content.kind() else { continue };
-            for receipt in list.iter().filter(|receipt| receipt.message == said.id) {
-                let status = receipts.entry(&other.user).or_insert(receipt.status);
-                *status = receipt.status.max(*status);
-            }
+    /// Whether a content means nothing since what it is about is gone.
+    fn is_moot(&self, content: &Content) -> bool {
+        let gone = |id: &MessageId| self.gone.contains(id);
+        match content.kind() {
+            Kind::Receipts(receipts) if content.replaces.is_none() => receipts.iter().all(|it| gone(&it.message)),
+            _ => subject(content).as_ref().is_some_and(gone),
         }
-        receipts
     }
+}
 
-    /// Each user's last vote before the closing counts; one that the poll does not accept is as if it were not there.
-    fn tally<'c>(&'c self, said: &'c Said) -> Option<Tally<'c>> {
-        let Kind::Poll(poll) = said.content.kind() else { return None };
-        let closed = self.closing(said, &poll);
-        let mut last: BTreeMap<&UserUri, Vec<usize>> = BTreeMap::new();
-        for other in self.about(&said.id).filter(|other| closed.is_none_or(|closed| other.seq < closed)) {
-            if let Kind::Vote { poll: voted, options } = other.content.kind()
-                && voted == said.id
-                && other.content.replaces.is_none()
-                && poll.accepts(&options)
-                && !self.is_deleted(other)
-            {
-                last.insert(&other.user, options);
-            }
-        }
-        let votes_for = |option: usize| {
-            last.iter().filter(|(_, options)| options.contains(&option)).map(|(user, _)| *user).collect()
-        };
-        let votes = (0..poll.options().len()).map(votes_for).collect();
-        Some(Tally { poll, votes, closed })
-    }
-
-    /// The first place at which a poll is closed: by its author or who moderates, or because the group's time had come.
-    fn closing(&self, said: &Said, poll: &Poll) -> Option<u64> {
-        let closes = |other: &&Said| {
-            let asked = matches!(other.content.kind(), Kind::Closing { poll } if poll == said.id)
-                && (other.user == said.user || other.moderates);
-            asked || poll.closes().is_some_and(|time| other.time >= time)
-        };
-        self.about(&said.id).find(closes).map(|other| other.seq)
-    }
+/// The message without which a content means nothing.
+fn subject(content: &Content) -> Option<MessageId> {
+    content.replaces.or(match content.kind() {
+        Kind::Reaction { to: id, .. } | Kind::Vote { poll: id, .. } | Kind::Closing { poll: id } => Some(id),
+        _ => None,
+    })
 }
 
 /// Which messages a content is about.
@@ -245,7 +209,8 @@ fn targets(content: &Content) -> BTreeSet<MessageId> {
     targets
 }
 
-fn stands_alone(content: &Content) -> bool {
+/// Whether a content is shown as a message of its own.
+pub(super) fn stands_alone(content: &Content) -> bool {
     let refers = matches!(
         content.kind(),
         Kind::Reaction { .. } | Kind::Deletion { .. } | Kind::Vote { .. } | Kind::Closing { .. } | Kind::Receipts(_)
@@ -253,7 +218,12 @@ fn stands_alone(content: &Content) -> bool {
     content.replaces.is_none() && !refers
 }
 
-impl Wire for Said {
+/// What is left of a content that was erased.
+fn is_empty(content: &Content) -> bool {
+    *content == Content::new(Part::null()).with_salt([0; 16])
+}
+
+impl Wire for Posted {
     fn write(&self, w: &mut Writer) {
         let Self { id, seq, user, moderates, time, content } = self;
         w.array(6).item(id).uint(*seq).item(user).bool(*moderates).item(time).item(content);
@@ -272,24 +242,27 @@ impl Wire for Said {
     }
 }
 
-public_encoding!(Said);
+public_encoding!(Posted);
 
 /// For the app to store whole, if it does not keep the messages one by one: a version, and their list by id.
 impl Wire for Conversation {
     fn write(&self, w: &mut Writer) {
-        w.array(2).uint(VERSION.into()).list(self.messages.values());
+        w.array(3).uint(VERSION.into()).list(self.messages.values()).list(self.gone.iter());
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        r.array(2)?;
+        r.array(3)?;
         if r.u8()? != VERSION {
             return Err(Error::new(ErrorKind::Unsupported, "a conversation of another version: update the library"));
         }
-        let mut conversation = Self::new();
-        for said in r.list(usize::MAX)? {
-            if !conversation.insert(said) {
-                return Err(Error::malformed("a conversation holds a message twice"));
-            }
+        let messages: Vec<Posted> = r.list(usize::MAX)?;
+        let mut conversation = Self { gone: r.list(usize::MAX)?.into_iter().collect(), ..Self::new() };
+        let count = messages.len();
+        for posted in messages {
+            conversation.insert(posted);
+        }
+        if conversation.len() != count {
+            return Err(Error::malformed("a conversation holds a message twice, or one that is gone"));
         }
         Ok(conversation)
     }

@@ -53,10 +53,31 @@ fn read_name<'b>(r: &mut Reader<'b>) -> Result<&'b [u8]> {
         // Major types 0 and 1: numbers.
         Some(head) if head >> 5 <= 1 => true,
         // Major type 3: text, not empty, of a stated length.
-        Some(head) if head >> 5 == 3 => !matches!(head, 0x60 | 0x7f),
+        Some(head) if head >> 5 == 3 => {
+            let mut r = Reader::new(name);
+            !r.text(limits::CONTENT_EXTENSION_NAME)?.is_empty()
+        }
         _ => false,
     };
-    if is_name { Ok(name) } else { Err(Error::malformed("an extension is named by a text or a number")) }
+    if is_name && is_shortest(name) {
+        Ok(name)
+    } else {
+        Err(Error::malformed("an extension is named by a text or a number, in its shortest form"))
+    }
+}
+
+/// Whether the head of an item is no longer than its number needs, so that a name has one form.
+fn is_shortest(item: &[u8]) -> bool {
+    match item {
+        [head, rest @ ..] => match (head & 0x1f, rest) {
+            (24, [byte, ..]) => *byte >= 24,
+            (25, [high, ..]) => *high != 0,
+            (26, [a, b, ..]) => (*a, *b) != (0, 0),
+            (27, [a, b, c, d, ..]) => (*a, *b, *c, *d) != (0, 0, 0, 0),
+            (info, _) => info < 24,
+        },
+        [] => false,
+    }
 }
 
 impl Wire for Extensions {

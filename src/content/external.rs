@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::text::harmless;
+use super::text::{harmless, safe_url};
 use crate::error::Result;
 use crate::limits;
 use crate::wire::{Reader, Writer};
@@ -37,15 +37,25 @@ pub struct External {
 }
 
 impl External {
-    /// A name to save the file under: the last part of [`filename`](Self::filename), without what a file system or a
-    /// reader could take for something else; "file" if nothing is left.
+    /// A name to save the file under: the last part of [`filename`](Self::filename), without what a file system, a shell
+    /// or a reader could take for something else, such as a leading dot or hyphen, and without the names of Windows'
+    /// devices; at most 255 bytes; "file" if nothing is left. Its ending is still the sender's choice.
     #[must_use]
     pub fn file_name(&self) -> String {
         let last = self.filename.rsplit(['/', '\\']).next().unwrap_or_default();
         let kept: String =
             harmless(last).chars().filter(|c| !matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|')).collect();
-        let name = kept.trim().trim_start_matches('.');
-        if name.is_empty() { "file".to_owned() } else { name.to_owned() }
+        let odd = |c: char| c == '.' || c.is_whitespace();
+        let name = kept.trim_start_matches(|c| odd(c) || matches!(c, '-' | '~')).trim_end_matches(odd);
+        let name = if is_device(name) { format!("_{name}") } else { name.to_owned() };
+        if name.is_empty() { "file".to_owned() } else { shortened(&name) }
+    }
+
+    /// Where it lies, if that is a URL that an app may fetch: see [`safe_url`]. Look at [`url`](Self::url) only if your
+    /// app stores files in a way of its own.
+    #[must_use]
+    pub fn safe_url(&self) -> Option<&str> {
+        safe_url(&self.url)
     }
 
     /// What an app shows that does not fetch files.
@@ -54,13 +64,13 @@ impl External {
         if description.is_empty() { self.file_name() } else { format!("{}: {description}", self.file_name()) }
     }
 
-    pub(super) fn write(&self, w: &mut Writer) {
+    pub(crate) fn write(&self, w: &mut Writer) {
         w.text(&self.media_type).text(&self.url).uint(self.expires.into()).uint(self.size);
         w.uint(self.algorithm.into()).bytes(&self.key).bytes(&self.nonce).bytes(&self.aad);
         w.uint(self.hash_algorithm.into()).bytes(&self.hash).text(&self.description).text(&self.filename);
     }
 
-    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self> {
+    pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self> {
         Ok(Self {
             media_type: r.text(limits::CONTENT_TYPE)?.to_owned(),
             url: r.text(limits::CONTENT_URL)?.to_owned(),
@@ -76,6 +86,25 @@ impl External {
             filename: r.text(limits::CONTENT_FILENAME)?.to_owned(),
         })
     }
+}
+
+/// What Windows takes for a device, whatever its ending.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let numbered = |prefix: &str| {
+        let digit = stem.strip_prefix(prefix).map(|rest| rest.chars().collect::<Vec<_>>());
+        matches!(digit.as_deref(), Some(['0'..='9' | '¹' | '²' | '³']))
+    };
+    matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") || numbered("COM") || numbered("LPT")
+}
+
+/// At most 255 bytes, with the ending.
+fn shortened(name: &str) -> String {
+    let (stem, ending) = name.rsplit_once('.').filter(|(_, ending)| ending.len() <= 16).unwrap_or((name, ""));
+    let dot = if ending.is_empty() { "" } else { "." };
+    let room = limits::CONTENT_FILENAME.saturating_sub(ending.len()).saturating_sub(dot.len());
+    let end = stem.char_indices().map(|(at, c)| at.saturating_add(c.len_utf8())).take_while(|end| *end <= room).last();
+    [stem.get(..end.unwrap_or_default()).unwrap_or_default(), dot, ending].concat()
 }
 
 impl fmt::Debug for External {

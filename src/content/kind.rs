@@ -1,5 +1,7 @@
 //! What a content means, as far as this version knows.
 
+use std::borrow::Cow;
+
 use crate::ids::MessageId;
 use crate::wire::Wire;
 
@@ -8,7 +10,7 @@ use super::external::External;
 use super::part::{Body, Disposition, Part, Semantics};
 use super::poll::{CLOSING, POLL, Poll, VOTE, Vote};
 use super::receipt::{RECEIPTS, Receipt, Receipts};
-use super::text::{self, MARKDOWN, PLAIN};
+use super::text::{self, MARKDOWN, PLAIN, harmless_lines};
 
 /// What a content means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,19 +82,19 @@ impl Content {
             (Some(of), Body::Null, _) => Kind::Deletion { of },
             (None, Body::Null, _) => Kind::Other,
             (_, _, Some(to)) if self.part.disposition == Disposition::REACTION => match text::of(&self.part, PLAIN) {
-                Some(with) => Kind::Reaction { to, with },
-                None => Kind::Other,
+                Some(with) if text::is_reaction(with) => Kind::Reaction { to, with },
+                _ => Kind::Other,
             },
             _ => self.shown(),
         }
     }
 
     /// What an app shows that knows nothing but text: the first plain text in it, else Markdown as it is, else what is
-    /// said of a file.
+    /// said of a file; empty if there is none of them. Without characters that [do harm](super::harmless_lines).
     #[must_use]
     pub fn fallback(&self) -> String {
         let leaves = self.part.leaves();
-        let first = |kind| leaves.iter().find_map(|leaf| text::of(leaf, kind)).map(str::to_owned);
+        let first = |kind| leaves.iter().find_map(|leaf| text::of(leaf, kind)).map(harmless_lines).map(Cow::into_owned);
         let file = || {
             leaves.iter().find_map(|leaf| match &leaf.body {
                 Body::External(file) => Some(file.fallback()),
@@ -103,7 +105,25 @@ impl Content {
     }
 
     fn shown(&self) -> Kind<'_> {
-        let Some(part) = preferred(&self.part) else { return Kind::Other };
+        match &self.part.body {
+            Body::Multi { semantics: Semantics::ChooseOne, parts } => self.chosen(parts),
+            _ => self.kind_of(&self.part),
+        }
+    }
+
+    /// Of alternatives the first, unless it is not known and a later one is, and more than text: so a kind of the future
+    /// can have one of today beside it.
+    fn chosen<'c>(&self, parts: &'c [Part]) -> Kind<'c> {
+        let mut kinds = parts.iter().map(|part| self.kind_of(part));
+        let first = kinds.next().unwrap_or(Kind::Other);
+        let is_known = |kind: &Kind<'_>| !matches!(kind, Kind::Custom { .. } | Kind::Other);
+        if is_known(&first) {
+            return first;
+        }
+        kinds.find(|kind| is_known(kind) && !matches!(kind, Kind::Text { .. })).unwrap_or(first)
+    }
+
+    fn kind_of<'c>(&self, part: &'c Part) -> Kind<'c> {
         match &part.body {
             Body::External(file) => Kind::Attachment(file),
             Body::Single { media_type, bytes } => self.known(part, (media_type, bytes)),
@@ -127,14 +147,5 @@ impl Content {
             _ => None,
         };
         known.unwrap_or(custom)
-    }
-}
-
-/// The part to look at: of alternatives the first.
-fn preferred(part: &Part) -> Option<&Part> {
-    match &part.body {
-        Body::Multi { semantics: Semantics::ChooseOne, parts } => parts.first(),
-        Body::Multi { .. } => None,
-        _ => Some(part),
     }
 }

@@ -22,13 +22,16 @@ mod conversation;
 mod expiry;
 mod extensions;
 mod external;
+pub mod features;
 mod kind;
+mod mentions;
 mod part;
 mod poll;
 mod receipt;
 mod text;
+mod view;
 
-pub use self::conversation::{Conversation, Message, Said, Tally};
+pub use self::conversation::{Conversation, Posted};
 pub use self::expiry::Expiry;
 pub use self::extensions::Extensions;
 pub use self::external::External;
@@ -36,11 +39,13 @@ pub use self::kind::{Format, Kind};
 pub use self::part::{Body, Disposition, Part, Semantics};
 pub use self::poll::{Choices, Poll};
 pub use self::receipt::{Receipt, Status};
-pub use self::text::{MARKDOWN, PLAIN, harmless};
+pub(crate) use self::text::misleads;
+pub use self::text::{MARKDOWN, PLAIN, harmless, harmless_lines, safe_url};
+pub use self::view::{MessageView, Tally};
 
 use rand::RngExt as _;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ids::MessageId;
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
@@ -92,10 +97,15 @@ impl Content {
     }
 
     /// A reaction to a message, such as one emoji. Deleting the reaction takes it back.
-    #[must_use]
-    pub fn reaction(to: MessageId, with: &str) -> Self {
+    ///
+    /// Fails with `Malformed` for more than [`limits::REACTION`] bytes, for nothing, and for characters that mislead:
+    /// others would show it as a message.
+    pub fn reaction(to: MessageId, with: &str) -> Result<Self> {
+        if !text::is_reaction(with) {
+            return Err(Error::malformed("a reaction is an emoji or a word, of at most 64 bytes"));
+        }
         let part = Part { disposition: Disposition::REACTION, ..Part::new(PLAIN, with) };
-        Self::new(part).reply_to(to)
+        Ok(Self::new(part).reply_to(to))
     }
 
     /// Deletes a message for all: one's own, or as an admin anyone's.
@@ -136,10 +146,10 @@ impl Content {
         Self::new(Part::choose_one(Disposition::RENDER, parts))
     }
 
-    /// Tells which messages were delivered or read. Send it only if the user agreed to that.
-    #[must_use]
-    pub fn receipts(receipts: &[Receipt]) -> Self {
-        Self::new(receipt::to_part(receipts))
+    /// Tells which messages were delivered or read. Send it only if the user agreed to that; see
+    /// [`Conversation::receipts_due`]. Fails with `Limit` for more than [`limits::RECEIPTS`].
+    pub fn receipts(receipts: &[Receipt]) -> Result<Self> {
+        receipt::to_part(receipts).map(Self::new)
     }
 
     /// As an answer to a message.
@@ -164,6 +174,20 @@ impl Content {
     #[must_use]
     pub fn in_topic(self, topic: &[u8]) -> Self {
         Self { topic: topic.to_vec(), ..self }
+    }
+
+    /// With a language, as a list of tags (RFC 5646) such as `"de"`, on its outermost part.
+    #[must_use]
+    pub fn in_language(mut self, language: &str) -> Self {
+        language.clone_into(&mut self.part.language);
+        self
+    }
+
+    /// Whether others can read it: fails as they would, with `Limit` for what is too long, too deep or too much, and with
+    /// `Malformed` for fewer than two parts in a whole. Of what the functions here make only texts can be too long, as an
+    /// option's, a file's or a topic's; ask before sending what was put together by hand.
+    pub fn check(&self) -> Result<()> {
+        Self::from_bytes(&self.to_bytes()).map(drop)
     }
 
     /// With 16 bytes of your own as salt, for reproducible examples.

@@ -5,7 +5,7 @@ use crate::ids::MessageId;
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer};
 
-use super::part::Part;
+use super::part::{Disposition, Part};
 
 /// The media type of a list of receipts.
 pub(super) const RECEIPTS: &str = "application/vnd.convivio.receipts+cbor";
@@ -27,12 +27,23 @@ pub enum Status {
     Delivered,
     /// It was shown.
     Read,
+    /// Something this version does not know, by its number; it is kept and means nothing.
+    Other(u8),
 }
 
-/// At most [`limits::RECEIPTS`] go into one message; the rest is left out.
-pub(super) fn to_part(receipts: &[Receipt]) -> Part {
-    let receipts: Vec<Receipt> = receipts.iter().take(limits::RECEIPTS).copied().collect();
-    Part::new(RECEIPTS, Receipts(receipts).encode())
+impl Status {
+    pub(super) const fn is_known(self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+}
+
+/// Whoever does not know receipts is to show nothing, so this is not marked as something to be shown.
+pub(super) fn to_part(receipts: &[Receipt]) -> Result<Part> {
+    if receipts.len() > limits::RECEIPTS {
+        return Err(Error::limit("a message has at most 256 receipts: send more messages"));
+    }
+    let part = Part::new(RECEIPTS, Receipts(receipts.to_vec()).encode());
+    Ok(Part { disposition: Disposition::UNSPECIFIED, ..part })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +64,7 @@ impl Wire for Receipt {
         w.array(2).item(&self.message).uint(match self.status {
             Status::Delivered => 1,
             Status::Read => 2,
+            Status::Other(number) => number.into(),
         });
     }
 
@@ -62,7 +74,7 @@ impl Wire for Receipt {
         let status = match r.u8()? {
             1 => Status::Delivered,
             2 => Status::Read,
-            _ => return Err(Error::malformed("not the status of a message")),
+            number => Status::Other(number),
         };
         Ok(Self { message, status })
     }

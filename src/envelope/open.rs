@@ -35,7 +35,7 @@ pub fn open(
     let (key, nonce) = mkem::content_key(&seed, &header.hash());
     let mut text = Zeroizing::new(body.clone());
     aead::open_in_place(key.expose(), nonce.expose(), header.bytes(), &mut text, 0)?;
-    let content = Content::parse(expected, &text)?;
+    let content = EnvelopeText::parse(expected, &text)?;
     if let Some(ids) = &content.recipient_ids
         && ids.binary_search_by(|id| id.as_slice().cmp(recipient_id)).is_err()
     {
@@ -51,7 +51,7 @@ pub fn open(
 pub struct UnverifiedEnvelope {
     header: Header,
     seed: Secret<{ mkem::SEED }>,
-    content: Content,
+    content: EnvelopeText,
 }
 
 impl UnverifiedEnvelope {
@@ -97,7 +97,7 @@ impl fmt::Debug for UnverifiedEnvelope {
 pub struct OpenedEnvelope {
     header: Header,
     seed: Secret<{ mkem::SEED }>,
-    content: Content,
+    content: EnvelopeText,
 }
 
 impl OpenedEnvelope {
@@ -163,7 +163,7 @@ impl fmt::Debug for OpenedEnvelope {
 }
 
 /// The parsed body.
-struct Content {
+struct EnvelopeText {
     padded: Zeroizing<Vec<u8>>,
     sender: Vec<u8>,
     recipient_ids: Option<Vec<Vec<u8>>>,
@@ -171,7 +171,7 @@ struct Content {
     tail: Vec<u8>,
 }
 
-impl Content {
+impl EnvelopeText {
     /// Reads the one encoding of a body of this type.
     fn parse(kind: EnvelopeType, text: &[u8]) -> Result<Self> {
         let mut r = Reader::new(text);

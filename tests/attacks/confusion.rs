@@ -2,19 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use convivio::client::Event;
-use convivio::content::{Content, Conversation, Said};
+use convivio::client::{Event, EventKind};
+use convivio::content::{Content, Conversation, Posted};
 use convivio::envelope::{
     Draft, Envelope, EnvelopeFor, EnvelopeType, Header, Opener, Recipient, ReplayGuard, open, open_from, seal_to,
 };
-use convivio::group::{CommitHeader, Effect, Group, GroupInfo, Policy, RejoinRequest};
+use convivio::group::{CommitHeader, Effect, Group, GroupInfo, JoinRequest, Policy, RejoinRequest};
 use convivio::identity::{
-    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, SafetyNumber, TrustedApps,
+    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, Revocation, SafetyNumber, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf,
 };
 use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
-use convivio::log::{EntryBody, LogEntry, Post, PostBody};
+use convivio::log::{EntryBody, LogEntry, Post, PostBody, Stamp};
 use convivio::ratchet::{Frame, SenderKey, SendingChain};
+use convivio::report::{Evidence, Report};
 use convivio::testing::App;
 use convivio::{DeviceId, ErrorKind, LeafIndex, SealSecret, Secret, SigningKey, Suite};
 use rand::SeedableRng;
@@ -46,13 +47,18 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
         Envelope,
         EnvelopeFor,
         Event,
+        Evidence,
         GroupInfo,
+        JoinRequest,
         LogEntry,
         Policy,
         Post,
         RejoinRequest,
         ReplayGuard,
-        Said,
+        Posted,
+        Report,
+        Revocation,
+        Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -88,7 +94,7 @@ type Objects = Vec<(&'static str, &'static [&'static str], Vec<u8>)>;
 
 fn sealed(kind: EnvelopeType, to: &SealSecret, id: &[u8]) -> Envelope {
     let draft = Draft::new(kind, Suite::One, vec![1], &mut StdRng::seed_from_u64(3)).unwrap();
-    let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request);
+    let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request | EnvelopeType::Join);
     let tail: &[u8] = if kind == EnvelopeType::Commit { &[9; 32] } else { &[] };
     let key = SigningKey::from_seed(&[5; 32]);
     let signed = draft.sign(vec![0], named.then(|| vec![id.to_vec()]), b"payload", &key).unwrap();
@@ -99,6 +105,9 @@ fn identity_objects(pair: &mut Pair) -> Objects {
     let device = pair.insider_maria().device_identity();
     let package = pair.maria.package();
     let leaf = package.leaf().to_bytes();
+    let (user, now, world) = (&pair.maria.user, pair.world.clock.now(), &pair.world);
+    let of_user = world.photos.key().revoke(user, device.identity_key(), now).unwrap().to_bytes();
+    let of_device = world.identity(0, "maria").revoke_device(user, device.device(), 1, now).unwrap().to_bytes();
     let (mut rng, identity) = (StdRng::seed_from_u64(3), pair.world.identity_of(0, "maria"));
     let offer = NewDevice::begin(&mut rng).offer();
     let answering = Answering { serial: 2, now: crate::support::START, transfer: Transfer::Stay };
@@ -115,6 +124,8 @@ fn identity_objects(pair: &mut Pair) -> Objects {
         ("capabilities", &["Capabilities"], Capabilities::new(&[Suite::One], &[3, 7]).unwrap().to_bytes()),
         ("trusted apps", &["TrustedApps"], App::trust(&[&pair.world.photos]).unwrap().to_bytes()),
         ("a safety number", &["SafetyNumber"], qr("bob", "ada").qr()),
+        ("a revocation of a user", &["Revocation"], of_user),
+        ("a revocation of a device", &["Revocation"], of_device),
         ("a device offer", &["DeviceOffer"], offer.to_secret_bytes().to_vec()),
         ("an answer to one", &["EnvelopeFor"], answer),
     ]
@@ -130,6 +141,8 @@ fn group_objects(pair: &mut Pair) -> Objects {
     let part = welcome.split(carol.id().as_bytes()).unwrap();
     let consent = pair.world.device("dave").package();
     let consent = array![group.as_bytes(), Value::decode(&consent.to_bytes()), [7; 64]].encode();
+    let package = pair.world.device("erin").package();
+    let asked = array![group.as_bytes(), [3; 16], Value::decode(&package.to_bytes()), [7; 64]].encode();
     let request = sealed(EnvelopeType::Request, &SealSecret::generate(&mut StdRng::seed_from_u64(4)), &[1]);
     let entry = |body| LogEntry { group, seq: 7, body }.to_bytes();
     let post = |body| Post { group, after: 7, body }.to_bytes();
@@ -156,6 +169,7 @@ fn group_objects(pair: &mut Pair) -> Objects {
         ("a group's state", &[], maria.state.to_value().encode()),
         ("a saved group", &["Group"], maria.group().to_secret_bytes().to_vec()),
         ("a request to be readmitted", &["RejoinRequest"], consent),
+        ("a request to be let in", &["JoinRequest"], asked),
         ("a commit", &["Envelope"], made.envelope().to_bytes()),
         ("a welcome", &["Envelope"], welcome.to_bytes()),
         ("a sealed request", &["Envelope"], request.to_bytes()),
@@ -192,12 +206,12 @@ fn other_objects(pair: &Pair) -> Objects {
     let effect = Effect::Added(pair.maria.user.clone(), DeviceId::from_bytes([1; 16]));
     let content = Content::text("hi").reply_to(convivio::MessageId::from_bytes([1; 32])).with_salt([2; 16]);
     let (id, user) = (convivio::MessageId::from_bytes([4; 32]), pair.maria.user.clone());
-    let said = Said { id, seq: 9, user, moderates: false, time: convivio::Timestamp(7), content };
+    let said = Posted { id, seq: 9, user, moderates: false, time: convivio::Timestamp(7), content };
     let mut conversation = Conversation::new();
     conversation.insert(said.clone());
     vec![
         ("a content", &["Content"], said.content.to_bytes()),
-        ("a content in its place", &["Said"], said.to_bytes()),
+        ("a content in its place", &["Posted"], said.to_bytes()),
         ("what was said in a group", &["Conversation"], conversation.to_bytes()),
         ("a standalone envelope", &["Envelope"], letter.to_bytes()),
         ("a recipient's part of one", &["EnvelopeFor"], part.to_bytes()),
@@ -206,6 +220,25 @@ fn other_objects(pair: &Pair) -> Objects {
         ("a replay guard", &["ReplayGuard"], guard.to_bytes()),
         ("a sender key", &["SenderKey"], chain.sender_key().to_secret_bytes().to_vec()),
         ("an effect", &["Effect"], effect.to_bytes()),
+    ]
+}
+
+fn report_objects(pair: &mut Pair) -> Objects {
+    let Pair { world, maria, bob, group } = pair;
+    maria.client.keep_evidence(true).unwrap();
+    bob.say(group, "reported");
+    world.quiet(&mut [maria, bob]);
+    let reported = maria.events.iter().find_map(|event| match &event.what {
+        EventKind::Message { content, evidence: Some(evidence), .. } => Some((event, content, evidence)),
+        _ => None,
+    });
+    let (event, content, evidence) = reported.unwrap();
+    let stamp = world.hub.stamp(group, event.seq).unwrap();
+    vec![
+        ("an event with evidence", &["Event"], event.to_bytes()),
+        ("evidence", &["Evidence"], evidence.to_bytes()),
+        ("a hub's stamp", &["Stamp"], stamp.to_bytes()),
+        ("a report", &["Report"], Report::new(evidence, content, stamp).unwrap().to_bytes()),
     ]
 }
 
@@ -228,6 +261,7 @@ fn row_21_no_decoder_takes_another_kind_of_object() {
     objects.extend(group_objects(&mut pair));
     objects.extend(other_objects(&pair));
     objects.extend(event_objects(&mut pair));
+    objects.extend(report_objects(&mut pair));
     let decoders = decoders();
     for (what, readers, bytes) in &objects {
         for (decoder, accepts) in &decoders {
@@ -262,13 +296,13 @@ fn row_21_every_decoder_is_in_the_matrix() {
             assert!(known.contains(name) || raw.contains(&name), "{name} is not in the matrix");
         }
     }
-    assert_eq!(found, 23, "the scan has stopped reading, or a decoder is new");
+    assert_eq!(found, 28, "the scan has stopped reading, or a decoder is new");
 }
 
 #[test]
 fn row_21_an_envelope_opens_as_its_own_type_only() {
     let bob = SealSecret::generate(&mut StdRng::seed_from_u64(1));
-    let kinds = [EnvelopeType::Standalone, EnvelopeType::Commit, EnvelopeType::Request];
+    let kinds = [EnvelopeType::Standalone, EnvelopeType::Commit, EnvelopeType::Request, EnvelopeType::Join];
     for kind in kinds {
         let part = sealed(kind, &bob, &[1]).split(&[1]).unwrap();
         for expected in kinds.into_iter().chain([EnvelopeType::Welcome]) {

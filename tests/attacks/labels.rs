@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use convivio::envelope::{Draft, EnvelopeType, Opener, Recipient, open};
 use convivio::group::{LeaveScope, Occasion, Proposal, RejoinRequest};
 use convivio::identity::{
-    AppKey, AppKeyCertificate, AppRoot, Credential, DeviceCertificate, IdentityKey, TrustedApps,
+    AppKey, AppKeyCertificate, AppRoot, Credential, DeviceCertificate, IdentityKey, Revocation, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedLeaf,
 };
+use convivio::log::Stamp;
 use convivio::ratchet::{ReceivingChain, ReceivingChains};
 use convivio::testing::App;
 use convivio::{DeviceId, ErrorKind, InitSecret, LeafIndex, Result, SealSecret, Secret, Signature, SigningKey, Suite};
@@ -22,7 +23,7 @@ use crate::support::*;
 use crate::witness::{Pair, Says};
 
 /// Every label under which something is signed (section 2.3).
-const LABELS: [&str; 11] = [
+const LABELS: [&str; 14] = [
     "sign app key",
     "sign credential",
     "sign device certificate",
@@ -34,6 +35,9 @@ const LABELS: [&str; 11] = [
     "sign message",
     "sign leave",
     "sign rejoin",
+    "sign revocation",
+    "sign device revocation",
+    "sign stamp",
 ];
 
 /// Has the holder of the right key sign the right fields under one label after the other: only one is taken.
@@ -152,6 +156,32 @@ fn row_21_a_leave_and_a_rejoin_are_signed_under_their_own_labels() {
 }
 
 #[test]
+fn row_21_a_revocation_is_signed_under_its_own_label() {
+    let mut pair = Pair::new();
+    let bob = pair.bob.client.identity().unwrap().clone();
+    let validity = convivio::Validity::starting(START, DAY);
+    let certificate = pair.world.courier.root().certify(key(2).verify_key(), validity);
+    let of_user = AppKey::new(key(2), certificate).unwrap().revoke(bob.user(), bob.identity_key(), START).unwrap();
+    let identity = pair.world.identity(1, "bob");
+    let of_device = identity.revoke_device(bob.user(), bob.device(), 1, START).unwrap();
+    let seed = *identity.expose_seed().unwrap();
+    let (maria, occasion) = (pair.insider_maria(), Occasion { time: START, seen: [0; 32] });
+    for (own, seed, revocation) in [("sign revocation", [2; 32], of_user), ("sign device revocation", seed, of_device)]
+    {
+        only_under(own, seed, |sign| {
+            let mut parts = Value::decode(&revocation.to_bytes());
+            *parts.item(2) = sign(array![parts.items()[1].clone()]).into();
+            let proposal = Proposal::Revoke(Revocation::from_bytes(&parts.encode())?);
+            let commit = |actor: convivio::group::Actor<'_>| {
+                let mut rng = StdRng::seed_from_u64(1);
+                maria.group().commit(vec![proposal], &Default::default(), occasion, actor, &mut rng)
+            };
+            maria.actor(commit).map(drop)
+        });
+    }
+}
+
+#[test]
 fn row_21_a_message_is_signed_under_its_own_label() {
     let pair = Pair::new();
     let (maria, bob) = (pair.insider_maria(), pair.insider_bob());
@@ -165,6 +195,16 @@ fn row_21_a_message_is_signed_under_its_own_label() {
         let key = group.state().leaf(LeafIndex(0)).unwrap().signature_key().clone();
         chains.insert(LeafIndex(0), ReceivingChain::new(Secret::from_bytes(&mut bob.chains[&0].1.clone()), key));
         chains.decrypt(group.context(), &frame).map(|received| assert_eq!(received.content, b"hello"))
+    });
+}
+
+#[test]
+fn row_21_a_stamp_is_signed_under_its_own_label() {
+    let hub = [7; 32];
+    let key = SigningKey::from_seed(&hub).verify_key().clone();
+    only_under("sign stamp", hub, |sign| {
+        let signature = sign(array![[1; 16], 9, [2; 32], START.0]);
+        Stamp::from_bytes(&array![[1; 16], 9, [2; 32], START.0, signature].encode())?.verify(&key)
     });
 }
 

@@ -226,6 +226,11 @@ impl World {
         self.sync(device);
     }
 
+    /// The identity key of a user of one of the three apps, who has a device.
+    pub fn identity(&self, app: usize, name: &str) -> &IdentityKey {
+        &self.identities[&format!("{app} {name}")].0
+    }
+
     /// A group that this device founds and the others are in.
     pub fn group(&mut self, founder: &mut Device, others: &mut [&mut Device]) -> GroupId {
         let policy = self.policy();
@@ -241,14 +246,16 @@ impl World {
         group
     }
 
-    /// One device adds others, who accept.
+    /// One device adds others, who accept; those of its own user are in at once.
     pub fn bring_in(&mut self, group: GroupId, by: &mut Device, others: &mut [&mut Device]) {
         let packages = others.iter_mut().map(|device| device.package()).collect();
         by.client.change(&group, Change::Add(packages)).unwrap();
         self.sync(by);
         for device in others.iter_mut() {
             self.sync(device);
-            device.client.answer(&group, Answer::Accept).unwrap();
+            if device.user != by.user {
+                device.client.answer(&group, Answer::Accept).unwrap();
+            }
             self.sync(device);
         }
         self.sync(by);
@@ -379,6 +386,12 @@ impl Device {
             _ => None,
         };
         self.events.iter().filter_map(said).collect()
+    }
+
+    /// The messages of this device that count, in the order of the log.
+    pub fn sent(&self) -> Vec<MessageId> {
+        let sent = |event: &Event| if let EventKind::Sent { id, .. } = &event.what { Some(*id) } else { None };
+        self.events.iter().filter_map(sent).collect()
     }
 
     pub fn say(&mut self, group: &GroupId, text: &str) -> MessageId {

@@ -1,0 +1,239 @@
+//! What the messages add up to: edits, deletions, reactions, votes, receipts (`docs/protocol.md`, section 11.5).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::conversation::{Conversation, Posted};
+use super::kind::Kind;
+use super::poll::Poll;
+use super::receipt::Status;
+use super::{Body, Content, Receipt};
+use crate::error::Result;
+use crate::identity::UserUri;
+use crate::ids::{MessageId, Timestamp};
+use crate::limits;
+
+/// A message as it is to be shown.
+#[derive(Debug)]
+pub struct MessageView<'c> {
+    /// Which.
+    pub id: MessageId,
+    /// Who said it.
+    pub user: &'c UserUri,
+    /// Its place in the log.
+    pub seq: u64,
+    /// The group's time there: that of its last commit, so not when it was said.
+    pub time: Timestamp,
+    /// What it answers, as it was first sent; see [`Conversation::ancestors`].
+    pub in_reply_to: Option<MessageId>,
+    /// What to show: the last edit, or what was sent; `None` once it is deleted.
+    pub content: Option<&'c Content>,
+    /// Whether [`content`](Self::content) is an edit.
+    pub edited: bool,
+    /// Who reacted with what.
+    pub reactions: BTreeMap<&'c str, BTreeSet<&'c UserUri>>,
+    /// Who has received or read it, as far as they say.
+    pub receipts: BTreeMap<&'c UserUri, Status>,
+    /// The result, if it is a poll.
+    pub tally: Option<Tally<'c>>,
+}
+
+/// The result of a poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally<'c> {
+    /// The poll.
+    pub poll: Poll,
+    /// Who voted for each option, in the order of the options.
+    pub votes: Vec<BTreeSet<&'c UserUri>>,
+    /// The place in the log at which somebody closed it, and from which votes no longer count.
+    pub closed: Option<u64>,
+}
+
+impl Tally<'_> {
+    /// Whether votes no longer count in a group whose time is this: that of its last commit
+    /// ([`GroupState::time`](crate::group::GroupState)).
+    #[must_use]
+    pub fn is_closed(&self, time: Timestamp) -> bool {
+        self.closed.is_some() || self.poll.closes().is_some_and(|closes| closes <= time)
+    }
+}
+
+impl Conversation {
+    /// The messages to be shown as such, in the order of the log, from either end: not edits, reactions, votes and the
+    /// like. Each takes time in what is about it.
+    pub fn messages(&self) -> impl DoubleEndedIterator<Item = MessageView<'_>> {
+        self.shown.iter().filter_map(|(_, id)| self.messages.get(id)).map(|posted| self.view(posted))
+    }
+
+    /// One message, if it is held and to be shown as such.
+    #[must_use]
+    pub fn message(&self, id: &MessageId) -> Option<MessageView<'_>> {
+        self.alone(id).map(|posted| self.view(posted))
+    }
+
+    /// What a message answers, what that answers, and so on, the nearest first: at most
+    /// [`limits::ANCESTORS`], each once, so that replies in a circle end.
+    #[must_use]
+    pub fn ancestors(&self, id: &MessageId) -> Vec<MessageId> {
+        let (mut chain, mut at) = (Vec::new(), *id);
+        while let Some(next) = self.alone(&at).and_then(|posted| posted.content.in_reply_to) {
+            if next == *id || chain.contains(&next) || chain.len() >= limits::ANCESTORS {
+                break;
+            }
+            chain.push(next);
+            at = next;
+        }
+        chain
+    }
+
+    /// The messages that answer this one, in the order of the log.
+    pub fn replies(&self, id: &MessageId) -> impl DoubleEndedIterator<Item = MessageView<'_>> {
+        let id = *id;
+        let answers = move |other: &&Posted| other.content.in_reply_to == Some(id) && self.alone(&other.id).is_some();
+        self.about(&id).filter(answers).map(|posted| self.view(posted))
+    }
+
+    /// The messages of a topic, in the order of the log, by what they said when they were first sent.
+    pub fn in_topic(&self, topic: &[u8]) -> impl DoubleEndedIterator<Item = MessageView<'_>> {
+        let of_topic = move |posted: &&Posted| posted.content.topic == topic;
+        self.shown.iter().filter_map(|(_, id)| self.messages.get(id)).filter(of_topic).map(|posted| self.view(posted))
+    }
+
+    /// What `user` is to send so that the others know these messages as delivered or read, if the user agreed to that:
+    /// as few messages as can be, without one's own messages, without deleted and unknown ones, and without what one has
+    /// said already.
+    pub fn receipts_due(
+        &self,
+        user: &UserUri,
+        status: Status,
+        messages: impl IntoIterator<Item = MessageId>,
+    ) -> Result<Vec<Content>> {
+        let due = |id: &MessageId| {
+            self.alone(id).is_some_and(|posted| {
+                let said = self.receipts(posted).get(user).is_some_and(|said| *said >= status);
+                posted.user != *user && !said && !self.is_deleted(posted)
+            })
+        };
+        let due: BTreeSet<MessageId> = messages.into_iter().filter(due).collect();
+        let receipts: Vec<Receipt> = due.into_iter().map(|message| Receipt { message, status }).collect();
+        receipts.chunks(limits::RECEIPTS).map(Content::receipts).collect()
+    }
+
+    fn alone(&self, id: &MessageId) -> Option<&Posted> {
+        self.messages.get(id).filter(|posted| self.shown.contains(&posted.spot()))
+    }
+
+    fn view<'c>(&'c self, posted: &'c Posted) -> MessageView<'c> {
+        let Posted { id, seq, user, moderates: _, time, content } = posted;
+        let mut view = MessageView {
+            id: *id,
+            user,
+            seq: *seq,
+            time: *time,
+            in_reply_to: content.in_reply_to,
+            content: None,
+            edited: false,
+            reactions: BTreeMap::new(),
+            receipts: BTreeMap::new(),
+            tally: None,
+        };
+        if self.is_deleted(posted) {
+            return view;
+        }
+        view.tally = self.tally(posted);
+        // Votes are for the options as they were: a poll is not edited.
+        let edit = if view.tally.is_some() { None } else { self.last_edit(posted) };
+        view.content = Some(edit.unwrap_or(content));
+        view.edited = edit.is_some();
+        view.reactions = self.reactions(posted);
+        view.receipts = self.receipts(posted);
+        view
+    }
+
+    /// Deleted once is deleted: by the author, or by who moderates. Deletions, closings and receipts are not deleted.
+    pub(super) fn is_deleted(&self, posted: &Posted) -> bool {
+        if matches!(posted.content.kind(), Kind::Deletion { .. } | Kind::Closing { .. } | Kind::Receipts(_)) {
+            return false;
+        }
+        self.about(&posted.id).any(|other| {
+            let deletes = matches!(other.content.kind(), Kind::Deletion { of } if of == posted.id);
+            deletes && (other.user == posted.user || other.moderates)
+        })
+    }
+
+    /// The last edit by the author. Nothing becomes a poll by it.
+    fn last_edit(&self, posted: &Posted) -> Option<&Content> {
+        let edits = |other: &&Posted| {
+            other.user == posted.user
+                && other.content.replaces == Some(posted.id)
+                && other.content.part.body != Body::Null
+                && !matches!(other.content.kind(), Kind::Poll(_))
+                && !self.is_deleted(other)
+        };
+        self.about(&posted.id).rev().find(edits).map(|edit| &edit.content)
+    }
+
+    /// Of each user the first few different ones, so that nobody fills the screen.
+    fn reactions<'c>(&'c self, posted: &Posted) -> BTreeMap<&'c str, BTreeSet<&'c UserUri>> {
+        let mut reactions: BTreeMap<&str, BTreeSet<&UserUri>> = BTreeMap::new();
+        let mut counts: BTreeMap<&UserUri, usize> = BTreeMap::new();
+        for other in self.about(&posted.id).filter(|other| other.content.replaces.is_none()) {
+            if !matches!(other.content.kind(), Kind::Reaction { to, .. } if to == posted.id) || self.is_deleted(other) {
+                continue;
+            }
+            let now = self.last_edit(other).unwrap_or(&other.content);
+            let Kind::Reaction { with, .. } = now.kind() else { continue };
+            let count = counts.entry(&other.user).or_default();
+            if *count < limits::REACTIONS && reactions.entry(with).or_default().insert(&other.user) {
+                *count = count.saturating_add(1);
+            }
+        }
+        reactions.retain(|_, users| !users.is_empty());
+        reactions
+    }
+
+    fn receipts<'c>(&'c self, posted: &Posted) -> BTreeMap<&'c UserUri, Status> {
+        let mut receipts = BTreeMap::new();
+        for other in self.about(&posted.id).filter(|other| other.user != posted.user) {
+            let Kind::Receipts(list) = other.content.kind() else { continue };
+            for receipt in list.iter().filter(|receipt| receipt.message == posted.id && receipt.status.is_known()) {
+                let status = receipts.entry(&other.user).or_insert(receipt.status);
+                *status = receipt.status.max(*status);
+            }
+        }
+        receipts
+    }
+
+    /// Each user's last vote before the closing counts; one that the poll does not accept is as if it were not there.
+    fn tally<'c>(&'c self, posted: &'c Posted) -> Option<Tally<'c>> {
+        let Kind::Poll(poll) = posted.content.kind() else { return None };
+        let closed = self.closing(posted);
+        let in_time = |other: &&Posted| {
+            closed.is_none_or(|closed| other.seq < closed) && poll.closes().is_none_or(|closes| other.time < closes)
+        };
+        let mut last: BTreeMap<&UserUri, Vec<usize>> = BTreeMap::new();
+        for other in self.about(&posted.id).filter(in_time) {
+            if let Kind::Vote { poll: voted, options } = other.content.kind()
+                && voted == posted.id
+                && other.content.replaces.is_none()
+                && poll.accepts(&options)
+                && !self.is_deleted(other)
+            {
+                last.insert(&other.user, options);
+            }
+        }
+        let votes_for = |option: usize| {
+            last.iter().filter(|(_, options)| options.contains(&option)).map(|(user, _)| *user).collect()
+        };
+        let votes = (0..poll.options().len()).map(votes_for).collect();
+        Some(Tally { poll, votes, closed })
+    }
+
+    /// The first place at which a poll is closed by its author or who moderates.
+    fn closing(&self, posted: &Posted) -> Option<u64> {
+        let closes = |other: &&Posted| {
+            matches!(other.content.kind(), Kind::Closing { poll } if poll == posted.id)
+                && (other.user == posted.user || other.moderates)
+        };
+        self.about(&posted.id).find(closes).map(|other| other.seq)
+    }
+}
