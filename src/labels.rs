@@ -42,6 +42,10 @@ labels! {
     SIGN_REQUEST = "sign request";
     /// A device asks for a new leaf in the place of its old one.
     SIGN_REJOIN = "sign rejoin";
+    /// A device outside asks to be let in.
+    SIGN_JOIN = "sign join";
+    /// An invite link vouches for a key package in a request.
+    SIGN_INVITE = "sign invite";
     /// A member signs a group message.
     SIGN_MESSAGE = "sign message";
     /// A member asks to be taken out.
@@ -76,6 +80,8 @@ labels! {
     HASH_INFO = "hash info";
     /// Who is in a group and what they agreed on, in the group context.
     HASH_MEMBERS = "hash members";
+    /// The id of an invite link.
+    HASH_LINK = "hash link";
     /// The group context.
     HASH_CONTEXT = "group context";
     /// The chained transcript.

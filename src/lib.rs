@@ -88,6 +88,8 @@ pub mod client;
 pub mod content;
 pub mod envelope;
 pub mod group;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod identity;
 pub mod limits;
 pub mod linking;
@@ -118,13 +120,3 @@ pub use secret::Secret;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-/// And so is what the guide to running a group shows.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/guide/governance.md")]
-struct GuideToGovernance;
-
-/// And so is what the guide to reports shows.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/guide/reports.md")]
-struct GuideToReports;

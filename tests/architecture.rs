@@ -17,7 +17,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("identity", &["crypto", "error", "ids", "labels", "limits", "wire"]),
     ("envelope", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
     ("ratchet", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
-    ("group", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"]),
+    (
+        "group",
+        &["content", "crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"],
+    ),
     ("log", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "wire"]),
     ("report", &["crypto", "error", "group", "identity", "ids", "limits", "log", "ratchet", "wire"]),
     ("content", &["error", "identity", "ids", "limits", "wire"]),

@@ -315,7 +315,7 @@ impl World {
         let events = self.devices[d].look()?;
         for event in &events {
             self.trace.bytes(&event.to_bytes());
-            if let EventKind::Invitation { .. } | EventKind::Rejoined { .. } = event.what {
+            if let EventKind::Invitation { .. } | EventKind::Joined { .. } | EventKind::Rejoined { .. } = event.what {
                 self.ledger.entered(event.group, d, event.seq)?;
             }
         }

@@ -63,8 +63,9 @@ impl<'a> Proposing<'a> {
                 self.push((0, Vec::new()), Act::Policy(rules), Proposal::Policy(policy), item);
             }
             Proposed::Info(info) => {
-                let item = vec![number(1_u8), parse(&cast::info(*info).to_bytes()).unwrap()];
-                self.push((1, Vec::new()), Act::Info(*info), Proposal::Info(cast::info(*info)), item);
+                let shown = parse(&cast::info(*info).to_bytes()).unwrap();
+                let item = vec![number(1_u8), Item::Array(vec![shown, Item::Array(Vec::new())])];
+                self.push((1, Vec::new()), Act::Info(*info), Proposal::Info(cast::info(*info).into()), item);
             }
             Proposed::Leave(who, user, genuine) => self.leave(device(who), *user, *genuine),
             Proposed::Remove(who) => {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use crate::crypto::kem::InitKey;
 use crate::crypto::sign::VerifyKey;
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{GroupInfo, GroupState, Policy, Proposal, RejoinRequest, Role, judge_revocation};
+use crate::group::{
+    GroupInfo, GroupState, JoinRequest, LinkId, OpenLink, Policy, Proposal, RejoinRequest, Role, judge_revocation,
+};
 use crate::identity::{AppDomain, Revocation, TrustedApp, UnverifiedKeyPackage, UserUri, check_all};
 use crate::ids::{DeviceId, LeafHash, LeafIndex, Timestamp};
 use crate::limits;
@@ -27,7 +29,7 @@ pub enum Change {
     Role(UserUri, Role),
     /// Replaces the policy.
     Policy(Policy),
-    /// Replaces the name and description.
+    /// Replaces what the group is called and shows. Its invite links stay.
     Info(GroupInfo),
     /// Renews one's own keys, so that a thief of the old ones is locked out.
     Heal,
@@ -36,6 +38,14 @@ pub enum Change {
     /// Asks the other members to readmit this device, after [`Excluded`](super::EventKind::Excluded),
     /// [`Removed`](super::EventKind::Removed) or [`RolledBack`](super::EventKind::RolledBack).
     Rejoin,
+    /// Lets in a device that asks by an invite link. A user who was removed comes back by it, if this device's user is an
+    /// admin.
+    Admit(Box<JoinRequest>),
+    /// Opens an invite link: what [`open_link`](super::Client::open_link) queues.
+    OpenLink(OpenLink),
+    /// Closes an invite link, so that requests by it count no more. To rotate a link is to open another and close this one:
+    /// do so after removing someone who knew it.
+    CloseLink(LinkId),
     /// Lets users of one more app in, or takes on more roots of one that is listed already, as when it changes its root.
     /// Nothing else of the policy changes, whatever others change meanwhile.
     AdmitApp(TrustedApp),
@@ -82,12 +92,27 @@ impl Change {
             }
             Self::Role(user, role) => vec![Proposal::Role { user: user.clone(), role: *role }],
             Self::Policy(policy) => vec![Proposal::Policy(policy.clone())],
-            Self::Info(info) => vec![Proposal::Info(info.clone())],
+            Self::Info(info) => vec![Proposal::Info(state.profile.with_info(info.clone()))],
             Self::AdmitApp(app) => vec![admit(state, app)?],
             Self::DelistApp(domain) => delist(state, own, domain)?,
             Self::RetireRoot(domain, root) => vec![retire(state, domain, root)?],
             Self::Revoke(revocation) => vec![Proposal::Revoke(revocation.clone())],
             Self::Heal => Vec::new(),
+            Self::Admit(request) => {
+                let package = request.verify(state, now)?;
+                if state.user(request.user()).is_some_and(|user| user.identity != *package.leaf().identity_key()) {
+                    return Err(Error::not_allowed(
+                        "this user is in with another identity key: compare safety numbers, then remove the old one",
+                    ));
+                }
+                init_keys.insert(package.id(), package.init_key().clone());
+                vec![request.proposal()]
+            }
+            Self::OpenLink(link) if now > link.expires() => {
+                return Err(Error::new(ErrorKind::Expired, "this link has expired before it was open"));
+            }
+            Self::OpenLink(link) => vec![Proposal::Info(state.profile.with_link(link.clone(), now)?)],
+            Self::CloseLink(link) => vec![Proposal::Info(state.profile.without_link(*link)?)],
             Self::Leave | Self::Rejoin => return Err(Error::misuse("leaving and rejoining are not commits")),
         };
         Ok((proposals, init_keys))
@@ -186,6 +211,9 @@ impl Wire for Change {
             Self::Heal => w.array(1).uint(7),
             Self::Leave => w.array(1).uint(8),
             Self::Rejoin => w.array(1).uint(9),
+            Self::Admit(request) => w.array(2).uint(10).item(request.as_ref()),
+            Self::OpenLink(link) => w.array(2).uint(11).item(link),
+            Self::CloseLink(link) => w.array(2).uint(12).item(link),
             Self::AdmitApp(app) => w.array(2).uint(13).item(app),
             Self::DelistApp(domain) => w.array(2).uint(14).item(domain),
             Self::RetireRoot(domain, root) => w.array(3).uint(14).item(domain).item(root),
@@ -206,6 +234,9 @@ impl Wire for Change {
             (1, 7) => Self::Heal,
             (1, 8) => Self::Leave,
             (1, 9) => Self::Rejoin,
+            (2, 10) => Self::Admit(Box::new(r.item()?)),
+            (2, 11) => Self::OpenLink(r.item()?),
+            (2, 12) => Self::CloseLink(r.item()?),
             (2, 13) => Self::AdmitApp(r.item()?),
             (2, 14) => Self::DelistApp(r.item()?),
             (3, 14) => Self::RetireRoot(r.item()?, r.item()?),

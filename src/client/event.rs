@@ -4,9 +4,9 @@ use core::fmt;
 
 use crate::content::{Content, Posted};
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{Effect, GroupInfo, RejoinRequest, Role};
+use crate::group::{Effect, GroupInfo, JoinRequest, LinkId, RejoinRequest, Role};
 use crate::identity::{AppDomain, UserUri};
-use crate::ids::{DeviceId, GroupId, MessageId, Timestamp};
+use crate::ids::{DeviceId, GroupId, LeafHash, MessageId, Timestamp};
 use crate::limits;
 use crate::report::Evidence;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
@@ -91,7 +91,7 @@ pub enum EventKind {
         users: u32,
     },
     /// We are in, without being asked again: another device of our own user added this one, or a member let us in whom we
-    /// asked by an invite link. The group is read from here on.
+    /// [asked](super::Client::ask_to_join) by an invite link. The group is read from here on.
     Joined {
         /// Who added us.
         by: UserUri,
@@ -116,6 +116,28 @@ pub enum EventKind {
         device: DeviceId,
         /// The request, for [`Change::Readmit`](super::Change::Readmit).
         request: Box<RejoinRequest>,
+    },
+    /// Someone outside asks by an invite link to be let in. Told to those who may add users, once for each request.
+    JoinRequested {
+        /// Whose device. It may be a further one of a user who is in: compare the identity keys.
+        user: UserUri,
+        /// Which.
+        device: DeviceId,
+        /// By which link.
+        link: LinkId,
+        /// The request, for [`Change::Admit`](super::Change::Admit) or [`decline`](super::Client::decline).
+        request: Box<JoinRequest>,
+        /// Whether the user was removed from the group before: only an admin can let it in again, and no client does so by
+        /// itself.
+        barred: bool,
+    },
+    /// A request to be let in was declined: one to this group by a member, or one of this device by the hub, which does not
+    /// take it.
+    JoinDeclined {
+        /// Which.
+        request: LeafHash,
+        /// The member.
+        by: Option<UserUri>,
     },
     /// A user has another identity key in this group than the one this device knows. Told each time, until the app
     /// [accepts](super::Client::accept_identity) the new one.
@@ -178,6 +200,10 @@ impl EventKind {
         match self {
             Self::Invitation { .. } => Some("show who invites, then answer the invitation"),
             Self::RejoinRequested { .. } => Some("ask the user, then readmit the device or ignore the request"),
+            Self::JoinRequested { .. } => Some("ask the user, then admit or decline the request"),
+            Self::JoinDeclined { by: None, .. } => {
+                Some("show that the hub does not take the request: ask for another link")
+            }
             Self::IdentityChanged { verified: true, .. } => Some(
                 "you had verified this user: say nothing in confidence until you have compared safety numbers again, face to \
                  face or by voice; accept the new identity key only if they match",
@@ -198,6 +224,7 @@ impl EventKind {
             | Self::Changed { .. }
             | Self::Joined { .. }
             | Self::Rejoined { .. }
+            | Self::JoinDeclined { by: Some(_), .. }
             | Self::Void { .. }
             | Self::Resumed => None,
         }
@@ -263,6 +290,10 @@ impl Wire for EventKind {
             Self::RejoinRequested { user, device, request } => {
                 w.array(4).uint(5).item(user).item(device).item(request.as_ref())
             }
+            Self::JoinRequested { user, device, link, request, barred } => {
+                w.array(6).uint(19).item(user).item(device).item(link).item(request.as_ref()).bool(*barred)
+            }
+            Self::JoinDeclined { request, by } => w.array(3).uint(20).item(request).option(by.as_ref()),
             Self::IdentityChanged { user, verified } => w.array(3).uint(6).item(user).bool(*verified),
             Self::IntentDropped { intent, why } => w.array(3).uint(7).uint(intent.0).uint(kind_number(*why)),
             Self::Void { entries } => w.array(2).uint(8).uint((*entries).into()),
@@ -300,7 +331,7 @@ impl Wire for EventKind {
             },
             (4, 1) => Self::Changed {
                 by: r.item()?,
-                effects: r.list(limits::PROPOSALS.saturating_add(1))?,
+                effects: r.list(limits::PROPOSALS.saturating_add(2 * limits::LINKS))?,
                 intent: if r.null()? { None } else { Some(IntentId(r.u64()?)) },
             },
             (4, 2) => Self::Invitation { by: r.item()?, info: r.item()?, users: r.u32()? },
@@ -308,6 +339,14 @@ impl Wire for EventKind {
             (2, 3) => Self::Rejoined { by: r.item()? },
             (1, 4) => Self::Removed,
             (4, 5) => Self::RejoinRequested { user: r.item()?, device: r.item()?, request: Box::new(r.item()?) },
+            (6, 19) => Self::JoinRequested {
+                user: r.item()?,
+                device: r.item()?,
+                link: r.item()?,
+                request: Box::new(r.item()?),
+                barred: r.bool()?,
+            },
+            (3, 20) => Self::JoinDeclined { request: r.item()?, by: r.option()? },
             (3, 6) => Self::IdentityChanged { user: r.item()?, verified: r.bool()? },
             (3, 7) => Self::IntentDropped { intent: IntentId(r.u64()?), why: kind_of(r.u64()?) },
             (2, 8) => Self::Void { entries: r.u32()? },

@@ -3,6 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ask::OpenJoin;
 use super::device::{Device, DeviceKeys};
 use super::own_devices::OwnDevices;
 use super::records;
@@ -24,6 +25,7 @@ pub(super) struct Memory {
     pub(super) counters: Counters,
     pub(super) groups: BTreeSet<GroupId>,
     pub(super) packages: BTreeMap<LeafHash, PackageEntry>,
+    pub(super) joins: BTreeMap<LeafHash, OpenJoin>,
     pub(super) sessions: BTreeMap<GroupId, Session>,
 }
 
@@ -70,12 +72,14 @@ impl Memory {
             counters: Counters { first_event: 1, next_event: 1 },
             groups: BTreeSet::new(),
             packages: BTreeMap::new(),
+            joins: BTreeMap::new(),
             sessions: BTreeMap::new(),
         };
         changes.put(records::device(), memory.device.record());
         memory.save_counters(&mut changes);
         memory.save_groups(&mut changes);
         memory.save_packages(&mut changes);
+        memory.save_joins(&mut changes);
         Ok((memory, changes))
     }
 
@@ -96,6 +100,7 @@ impl Memory {
         counters.check(store)?;
         let groups = records::decode_list(&need(records::groups())?)?.into_iter().collect();
         let packages: Vec<PackageEntry> = records::decode_list(&need(records::packages())?)?;
+        let joins: Vec<OpenJoin> = records::decode_list(&need(records::joins())?)?;
         Ok(Self {
             version,
             device,
@@ -104,6 +109,7 @@ impl Memory {
             counters,
             groups,
             packages: packages.into_iter().map(|entry| (entry.id, entry)).collect(),
+            joins: joins.into_iter().map(|join| (join.request, join)).collect(),
             sessions: BTreeMap::new(),
         })
     }

@@ -7,7 +7,7 @@ use crate::crypto::kem::SealSecret;
 use crate::crypto::sign::{Signature, SigningKey};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::group::{FreshKeys, LeaveScope, MessageContent, Role, Said};
+use crate::group::{FreshKeys, JoinRequest, LeaveScope, MessageContent, Role, Said};
 use crate::ids::{DeviceId, Generation, LeafIndex, MessageId, Timestamp};
 use crate::log::PostBody;
 use crate::secret::Secret;
@@ -30,12 +30,19 @@ pub(super) enum Row {
     Revoke(DeviceId),
     /// An answer to a member that asks whether others are still in this epoch, unless one is given before.
     Answer { to: LeafIndex, not_before: Timestamp, spoken: Option<LeafIndex> },
+    /// A request to be let in that this client admits by itself, once `not_before` has passed and while it can.
+    Admit { request: Box<JoinRequest>, not_before: Timestamp },
 }
 
 impl Row {
     /// Whether this is a message that the protocol sends by itself.
     pub(super) fn is_sign(&self) -> bool {
         matches!(self.said(), Some(Said::Leave(..) | Said::Here { .. }))
+    }
+
+    /// Whether this is what the app said.
+    pub(super) fn is_app(&self) -> bool {
+        matches!(self.said(), Some(Said::App(_)))
     }
 
     /// Whether this is a sign of life, or asks for one.
@@ -111,6 +118,7 @@ pub(super) fn row_record(row: &Row) -> Vec<u8> {
             Row::Answer { to, not_before, spoken } => {
                 w.array(4).uint(5).item(to).item(not_before).option(spoken.as_ref())
             }
+            Row::Admit { request, not_before } => w.array(3).uint(6).item(request.as_ref()).item(not_before),
             Row::Revoke(device) => w.array(2).uint(8).item(device),
         };
     })
@@ -134,6 +142,7 @@ pub(super) fn read_row(r: &mut Reader<'_>) -> Result<Row> {
         (2, 2) => Row::Change(r.item()?),
         (5, 3) => Row::TakeOut { leaf: r.item()?, scope: r.item()?, signature: r.item()?, not_before: r.item()? },
         (2, 4) => Row::Request(r.item()?),
+        (3, 6) => Row::Admit { request: Box::new(r.item()?), not_before: r.item()? },
         (2, 8) => Row::Revoke(r.item()?),
         (4, 5) => Row::Answer { to: r.item()?, not_before: r.item()?, spoken: r.option()? },
         _ => return Err(Error::damaged("not a row of the queue")),

@@ -10,7 +10,7 @@ use super::stage::Draft;
 use super::standing::{Doubt, Status};
 use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
-use crate::envelope::EnvelopeFor;
+use crate::envelope::{EnvelopeFor, EnvelopeType};
 use crate::error::{ErrorKind, Result};
 use crate::group::{Group, GroupContext, LeaveScope, MessageContent, Said, leave_input, message_id, open_message};
 use crate::ids::{Generation, GroupId, LeafIndex, MessageId};
@@ -223,6 +223,10 @@ impl Draft<'_> {
                 }
                 true
             }
+            Said::Decline(request) => {
+                let by = leaf.user().clone();
+                self.declined(session, seq, &by, request)
+            }
             Said::Leave(scope, signature) => self.take_up_leave(session, message.leaf, (scope, signature)),
             Said::Here { asks } => {
                 let answering = session.queue.values().any(|row| matches!(row, Row::Answer { .. }));
@@ -257,7 +261,7 @@ impl Draft<'_> {
     }
 
     /// How long to wait, at random, for another member to do what only one must.
-    fn turn(&mut self) -> u64 {
+    pub(super) fn turn(&mut self) -> u64 {
         let mut byte = [0];
         self.environment.rng().fill_bytes(&mut byte);
         u64::from(byte[0]) % TURN
@@ -307,7 +311,8 @@ impl Draft<'_> {
             let (role, time) = (state.member(session.group.own)?.1.role, state.time);
             let may_post = role >= state.policy.post;
             let said_by_app = session.queue.get(&number).is_some_and(|row| !row.is_sign());
-            if !may_post && said_by_app && session.status == Status::Active {
+            let is_app = session.queue.get(&number).is_some_and(Row::is_app);
+            if !may_post && is_app && session.status == Status::Active {
                 session.drop_row(number, &mut self.changes);
                 let why = ErrorKind::NotAllowed;
                 self.emit(session.id(), seq, EventKind::MessageDropped { id, why });
@@ -368,9 +373,12 @@ impl Draft<'_> {
         self.emit(session.id(), seq, EventKind::Sent { id, user, device, role, time, content });
     }
 
-    /// Another device asks to be readmitted. Whether the request is authentic, or not for us to judge.
+    /// A device asks to be readmitted, or to be let in. Whether the request is authentic, or not for us to judge.
     fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> bool {
         let Some(request) = request else { return true };
+        if request.header().kind() == EnvelopeType::Join {
+            return self.join_request(session, seq, request);
+        }
         let key = Group::request_epoch(request.header()).ok().and_then(|epoch| session.requests.get(&epoch));
         let Some(key) = key else { return false };
         let Ok(request) = session.group.open_request(request, key, self.environment.now()) else { return false };

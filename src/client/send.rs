@@ -2,6 +2,7 @@
 
 use super::change::Change;
 use super::event::{EventKind, IntentId};
+use super::links::is_stranger;
 use super::queue::{Pending, Row, Sealed};
 use super::session::Session;
 use super::stage::Draft;
@@ -76,7 +77,7 @@ impl Draft<'_> {
         Ok(IntentId(session.cursor.leave))
     }
 
-    fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
+    pub(super) fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
         let content = MessageContent::new(said, self.environment.rng()).encode();
         let own = session.group.own_leaf()?;
         let id = message_id(session.id(), own.user(), own.device(), &content);
@@ -109,6 +110,7 @@ impl Draft<'_> {
 
     /// See [`Client::outbox`](super::Client::outbox). The posts are handed out once the draft is durable.
     pub fn outbox(&mut self, max: usize) -> Result<()> {
+        self.post_joins(None, max)?;
         let groups: Vec<GroupId> = self.memory.groups.iter().copied().collect();
         for group in groups {
             if self.posts.len() >= max {
@@ -122,6 +124,9 @@ impl Draft<'_> {
     /// See [`Client::outbox_of`](super::Client::outbox_of).
     pub fn outbox_of(&mut self, group: GroupId, max: usize) -> Result<()> {
         let max = self.posts.len().saturating_add(max);
+        if !self.memory.groups.contains(&group) && self.memory.joins.values().any(|join| join.group == group) {
+            return self.post_joins(Some(group), max);
+        }
         self.with(group, |draft, session| draft.drain(session, max))
     }
 
@@ -161,11 +166,11 @@ impl Draft<'_> {
                     }
                 }
                 // A commit of ours would renew the leaf whose leave is on its way.
-                Row::TakeOut { .. } if session.status != Status::Active => {}
-                Row::TakeOut { not_before, .. } if *not_before > now => {}
-                Row::TakeOut { .. } if session.holds_commits(now) => {}
+                Row::TakeOut { .. } | Row::Admit { .. } if session.status != Status::Active => {}
+                Row::TakeOut { not_before, .. } | Row::Admit { not_before, .. } if *not_before > now => {}
+                Row::TakeOut { .. } | Row::Admit { .. } if session.holds_commits(now) => {}
                 Row::Change(_) | Row::Revoke(_) if session.holds_commits(now) => held = true,
-                Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. } => {
+                Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. } | Row::Admit { .. } => {
                     committed = self.commit(session, number)?;
                 }
             }
@@ -190,8 +195,10 @@ impl Draft<'_> {
         if !answers.is_empty() {
             self.queue_message(session, Said::Here { asks: false })?;
         }
-        let waits =
-            session.queue.values().any(|row| matches!(row, Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. }));
+        let waits = session
+            .queue
+            .values()
+            .any(|row| matches!(row, Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. } | Row::Admit { .. }));
         if waits && session.holds_commits(now) && session.cursor.held.is_none() {
             session.cursor.held = Some(now);
             self.queue_message(session, Said::Here { asks: true })?;
@@ -303,6 +310,10 @@ impl Draft<'_> {
             Some(Row::TakeOut { leaf, scope, signature, .. }) => {
                 (vec![Proposal::Leave { leaf: *leaf, scope: *scope, signature: *signature }], Default::default())
             }
+            Some(Row::Admit { request, .. }) if is_stranger(session, request) => {
+                Change::Admit(request.clone()).proposals(&group.state, group.own, now)?
+            }
+            Some(Row::Admit { .. }) => return Err(Error::not_allowed("this request is for the user to answer")),
             _ => return Err(Error::misuse("this row is not a commit")),
         };
         let time = match session.queue.get(&number) {
@@ -315,6 +326,9 @@ impl Draft<'_> {
 
     /// See [`Client::posted`](super::Client::posted).
     pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
+        if self.posted_join(post, reply)? {
+            return Ok(());
+        }
         self.with(post.group, |draft, session| {
             // A post of an epoch that has ended meanwhile, or of an earlier process: its row is posted again anyway.
             let Some(number) = session.posts.get(&post.id()).copied() else { return Ok(()) };
@@ -357,7 +371,7 @@ impl Draft<'_> {
             Row::Create | Row::Change(_) | Row::Request(_) => {
                 self.emit(session.id(), seq, EventKind::IntentDropped { intent: IntentId(number), why });
             }
-            Row::TakeOut { .. } | Row::Revoke(_) | Row::Answer { .. } => {}
+            Row::TakeOut { .. } | Row::Admit { .. } | Row::Revoke(_) | Row::Answer { .. } => {}
         }
     }
 }
@@ -371,7 +385,7 @@ fn sign_leave_anew(session: &mut Session, number: u64) {
     }
 }
 
-fn require(session: &Session, status: Status) -> Result<()> {
+pub(super) fn require(session: &Session, status: Status) -> Result<()> {
     // The other half is for what is queued unasked: another's leave, a heal.
     if session.cursor.next_row.saturating_sub(session.cursor.first_row) >= limits::QUEUE / 2 {
         return Err(Error::limit("too much waits to be posted: drain the outbox first"));

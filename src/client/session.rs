@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::links::Doorbook;
 use super::queue::{Pending, Row, pending_record, row_record};
 use super::records;
 use super::standing::{Doubt, Status};
@@ -90,6 +91,8 @@ pub(super) struct Session {
     pub(super) pending: Option<Pending>,
     /// The request keys of the last epochs.
     pub(super) requests: BTreeMap<Epoch, Secret<32>>,
+    /// What is remembered of those who asked to be let in.
+    pub(super) doorbook: Doorbook,
     /// The row of each post that was handed out.
     pub(super) posts: BTreeMap<PostId, u64>,
     /// Rows that the hub has accepted, to be posted no more while this process lives.
@@ -113,6 +116,7 @@ impl Session {
             queue: BTreeMap::new(),
             pending: None,
             requests: BTreeMap::new(),
+            doorbook: Doorbook::default(),
             posts: BTreeMap::new(),
             accepted: BTreeSet::new(),
             behind: None,
@@ -125,6 +129,7 @@ impl Session {
         session.keep_request_key(changes);
         session.save_epoch(changes);
         session.save_cursor(changes);
+        session.save_doorbook(changes);
         session
     }
 
@@ -206,8 +211,15 @@ impl Session {
         for number in self.queue.keys() {
             changes.delete(records::row(id, *number));
         }
-        let whole: [fn(GroupId) -> RecordKey; 6] =
-            [records::group, records::state, records::cursor, records::sending, records::pending, records::requests];
+        let whole: [fn(GroupId) -> RecordKey; 7] = [
+            records::group,
+            records::state,
+            records::cursor,
+            records::sending,
+            records::pending,
+            records::requests,
+            records::doorbook,
+        ];
         for key in whole {
             changes.delete(key(id));
         }
@@ -251,7 +263,9 @@ impl Session {
         let answer = self.cursor.held.filter(|_| held).map(|since| since.after(ANSWER_TIME));
         let rows = self.queue.values().filter_map(|row| match row {
             Row::Answer { not_before, .. } => Some(*not_before),
-            Row::TakeOut { not_before, .. } if active => Some(answer.unwrap_or_default().max(*not_before)),
+            Row::TakeOut { not_before, .. } | Row::Admit { not_before, .. } if active => {
+                Some(answer.unwrap_or_default().max(*not_before))
+            }
             Row::Change(_) | Row::Revoke(_) => answer,
             _ => None,
         });

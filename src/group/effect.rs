@@ -2,10 +2,12 @@
 
 use core::fmt;
 
-use super::policy::{GroupInfo, Policy, Role};
+use super::info::GroupInfo;
+use super::link::LinkId;
+use super::policy::{Policy, Role};
 use crate::error::{Error, Result};
 use crate::identity::UserUri;
-use crate::ids::DeviceId;
+use crate::ids::{DeviceId, Timestamp};
 use crate::wire::{Reader, Wire, Writer, public_encoding};
 
 /// Characters of a name in a sentence.
@@ -17,7 +19,7 @@ const LINE: usize = 64;
 pub enum Effect {
     /// The rules were replaced.
     Policy(Policy),
-    /// The name or description was replaced.
+    /// The name, description, picture or default for disappearing messages was replaced.
     Info(GroupInfo),
     /// A user left, or revoked the last of their devices.
     Left(UserUri),
@@ -39,6 +41,10 @@ pub enum Effect {
     Revoked(UserUri),
     /// A user revoked one of their devices; others are left. Whose commit it was only took that up.
     DeviceRevoked(UserUri, DeviceId),
+    /// An invite link was opened, to expire after this second.
+    LinkOpened(LinkId, Timestamp),
+    /// An invite link was closed.
+    LinkClosed(LinkId),
 }
 
 impl Wire for Effect {
@@ -56,6 +62,8 @@ impl Wire for Effect {
             Self::Healed(user, device) => w.array(3).uint(9).item(user).item(device),
             Self::Revoked(user) => w.array(2).uint(10).item(user),
             Self::DeviceRevoked(user, device) => w.array(3).uint(11).item(user).item(device),
+            Self::LinkOpened(link, expires) => w.array(3).uint(12).item(link).item(expires),
+            Self::LinkClosed(link) => w.array(2).uint(13).item(link),
         };
     }
 
@@ -74,6 +82,8 @@ impl Wire for Effect {
             (3, 9) => Self::Healed(r.item()?, r.item()?),
             (2, 10) => Self::Revoked(r.item()?),
             (3, 11) => Self::DeviceRevoked(r.item()?, r.item()?),
+            (3, 12) => Self::LinkOpened(r.item()?, r.item()?),
+            (2, 13) => Self::LinkClosed(r.item()?),
             _ => return Err(Error::malformed("not an effect")),
         })
     }
@@ -103,6 +113,8 @@ impl fmt::Display for Effect {
             Self::Healed(user, _) => write!(f, "{} has new keys", who(user)),
             Self::Revoked(user) => write!(f, "{} was revoked by their app", who(user)),
             Self::DeviceRevoked(user, _) => write!(f, "a device of {} was revoked", who(user)),
+            Self::LinkOpened(..) => f.write_str("an invite link was opened"),
+            Self::LinkClosed(_) => f.write_str("an invite link was closed"),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::UserUri;
-use crate::ids::{DeviceId, GroupId, MessageId};
+use crate::ids::{DeviceId, GroupId, LeafHash, MessageId};
 use crate::labels;
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer};
@@ -29,6 +29,8 @@ pub(crate) enum Said {
     Leave(LeaveScope, Signature),
     /// The sender is still in this epoch, and asks whether others are, or answers that.
     Here { asks: bool },
+    /// The sender declines the request to be let in whose key package this is.
+    Decline(LeafHash),
 }
 
 impl MessageContent {
@@ -76,6 +78,7 @@ impl Wire for MessageContent {
             Said::App(bytes) => w.uint(0).bytes(bytes),
             Said::Leave(scope, signature) => w.uint(1).array(2).item(scope).item(signature),
             Said::Here { asks } => w.uint(2).bool(*asks),
+            Said::Decline(request) => w.uint(3).item(request),
         };
     }
 
@@ -89,6 +92,7 @@ impl Wire for MessageContent {
                 Said::Leave(r.item()?, r.item()?)
             }
             2 => Said::Here { asks: r.bool()? },
+            3 => Said::Decline(r.item()?),
             _ => return Err(Error::new(ErrorKind::Unsupported, "a kind of message this version does not know")),
         };
         Ok(Self { nonce, said })

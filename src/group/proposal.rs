@@ -1,6 +1,7 @@
 //! The changes that a commit makes (`docs/protocol.md`, section 5.3).
 
-use super::policy::{GroupInfo, Policy, Role};
+use super::info::Profile;
+use super::policy::{Policy, Role};
 use crate::crypto::kdf::{self, Hash};
 use crate::crypto::sign::{Signature, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
@@ -15,8 +16,8 @@ use crate::wire::{Reader, Wire, Writer};
 pub enum Proposal {
     /// Replaces the policy.
     Policy(Policy),
-    /// Replaces the info.
-    Info(GroupInfo),
+    /// Replaces what the group shows, and its open links.
+    Info(Profile),
     /// Takes out a leaf, or its user with all devices, as the leaf's own signature asks.
     Leave {
         /// The leaf that signed.

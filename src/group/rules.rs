@@ -9,6 +9,7 @@ pub(crate) use revoke::judge as judge_revocation;
 
 use super::commit::{CommitBody, Mailboxes};
 use super::effect::Effect;
+use super::info::Profile;
 use super::policy::Role;
 use super::proposal::{LeaveScope, Proposal, leave_input, list_hash, rejoin_input};
 use super::state::{GroupState, User, key_mark};
@@ -93,12 +94,7 @@ impl Pass<'_> {
                 self.changes.push(Effect::Policy(policy.clone()));
                 Ok(())
             }
-            Proposal::Info(info) => {
-                self.need(self.state.policy.info)?;
-                self.next.info = info.clone();
-                self.changes.push(Effect::Info(info.clone()));
-                Ok(())
-            }
+            Proposal::Info(profile) => self.set_profile(profile),
             Proposal::Leave { leaf, scope, signature } => self.leave(*leaf, *scope, signature),
             Proposal::Remove(user) => self.remove(user),
             Proposal::RemoveDevice(leaf) => self.remove_device(*leaf),
@@ -107,6 +103,25 @@ impl Pass<'_> {
             Proposal::Role { user, role } => self.set_role(user, *role),
             Proposal::Revoke(revocation) => self.revoke(revocation),
         }
+    }
+
+    /// Whoever opens a link must be one who may add.
+    fn set_profile(&mut self, profile: &Profile) -> Result<()> {
+        self.need(self.state.policy.info)?;
+        let old = &self.state.profile;
+        let opened = profile.links().iter().filter(|link| !old.links().contains(link));
+        let closed = old.links().iter().filter(|link| !profile.links().iter().any(|other| other.id() == link.id()));
+        let opened: Vec<_> = opened.map(|link| Effect::LinkOpened(link.id(), link.expires())).collect();
+        let closed: Vec<_> = closed.map(|link| Effect::LinkClosed(link.id())).collect();
+        if !opened.is_empty() {
+            self.need(self.state.policy.add)?;
+        }
+        if profile.info() != old.info() || opened.is_empty() && closed.is_empty() {
+            self.changes.push(Effect::Info(profile.info().clone()));
+        }
+        self.changes.extend(closed.into_iter().chain(opened));
+        self.next.profile = profile.clone();
+        Ok(())
     }
 
     fn leave(&mut self, index: LeafIndex, scope: LeaveScope, signature: &Signature) -> Result<()> {

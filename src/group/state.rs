@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::context::GroupContext;
+use super::info::{GroupInfo, Profile};
+use super::link::OpenLink;
 use super::paged::{Paged, PagedMap};
-use super::policy::{GroupInfo, Policy, Role};
+use super::policy::{Policy, Role};
 use crate::crypto::kdf::{self, Hash};
 use crate::crypto::parallel::in_parts;
 use crate::crypto::sign::{KnownKeys, VerifyKey};
@@ -36,7 +38,7 @@ pub struct GroupState {
     pub(crate) leaves: PagedMap<Arc<Leaf>>,
     pub(crate) next_leaf: LeafIndex,
     pub(crate) policy: Policy,
-    pub(crate) info: GroupInfo,
+    pub(crate) profile: Profile,
     pub(crate) time: Timestamp,
     pub(crate) transcript: Hash,
 }
@@ -111,10 +113,16 @@ impl GroupState {
         &self.policy
     }
 
-    /// The name and description.
+    /// What the group is called and shows.
     #[must_use]
     pub const fn info(&self) -> &GroupInfo {
-        &self.info
+        self.profile.info()
+    }
+
+    /// The invite links that are open.
+    #[must_use]
+    pub fn links(&self) -> &[OpenLink] {
+        self.profile.links()
     }
 
     /// The time the last commit claimed; commits never go back in time.
@@ -167,7 +175,7 @@ impl GroupState {
         let leaves = kdf::hash_list(labels::HASH_LEAVES, self.leaves.len(), self.leaves.encoded());
         let members = kdf::hash(labels::HASH_MEMBERS, 7, |w| {
             w.bytes(&users).bytes(&barred).bytes(&leaves).item(&self.next_leaf);
-            w.bytes(&self.policy.hash()).bytes(&self.info.hash()).bytes(&self.transcript);
+            w.bytes(&self.policy.hash()).bytes(&self.profile.hash()).bytes(&self.transcript);
         });
         let Self { suite, group, epoch, time, .. } = *self;
         GroupContext { suite, group, epoch, time, members }
@@ -238,7 +246,7 @@ impl GroupState {
         users(w);
         w.list(self.barred.iter());
         leaves(w);
-        w.item(&self.next_leaf).item(&self.policy).item(&self.info).item(&self.time).bytes(&self.transcript);
+        w.item(&self.next_leaf).item(&self.policy).item(&self.profile).item(&self.time).bytes(&self.transcript);
     }
 
     /// What a welcome carries.
@@ -413,7 +421,7 @@ fn read_parts<U, L>(
         leaves: PagedMap::new(),
         next_leaf: r.item()?,
         policy: r.item()?,
-        info: r.item()?,
+        profile: r.item()?,
         time: r.item()?,
         transcript: r.fixed()?,
     };
@@ -433,7 +441,7 @@ impl GroupState {
             leaves: PagedMap::new(),
             next_leaf: LeafIndex(1),
             policy,
-            info,
+            profile: info.into(),
             time,
             transcript: [0; 32],
         };

@@ -35,7 +35,7 @@ const CONDITIONS: [(&str, &str, &str); 15] = [
     // Lints that tests are spared, and the README and the guide as tests.
     ("lib.rs", "#![cfg_attr(", "not(test),"),
     ("lib.rs", "#[cfg(doctest)]", "#[doc = include_str!(\"../README.md\")]"),
-    ("lib.rs", "#[cfg(doctest)]", "#[doc = include_str!(\"../docs/guide/"),
+    ("lib.rs", "#[cfg(any(doc, doctest))]", "pub mod guide;"),
     // The same work on one core or on several, in parts that are each checked.
     ("crypto/parallel.rs", "#[cfg(not(feature = \"parallel\"))]", "pub(crate) fn in_parts<"),
     ("crypto/parallel.rs", "#[cfg(feature = \"parallel\")]", "pub(crate) fn in_parts<"),

@@ -7,7 +7,7 @@ use convivio::content::{Content, Conversation, Posted};
 use convivio::envelope::{
     Draft, Envelope, EnvelopeFor, EnvelopeType, Header, Opener, Recipient, ReplayGuard, open, open_from, seal_to,
 };
-use convivio::group::{CommitHeader, Effect, Group, GroupInfo, Policy, RejoinRequest};
+use convivio::group::{CommitHeader, Effect, Group, GroupInfo, JoinRequest, Policy, RejoinRequest};
 use convivio::identity::{
     AppKeyCertificate, Capabilities, Credential, DeviceCertificate, Revocation, SafetyNumber, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf,
@@ -48,6 +48,7 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
         Event,
         Evidence,
         GroupInfo,
+        JoinRequest,
         LogEntry,
         Policy,
         Post,
@@ -82,7 +83,7 @@ type Objects = Vec<(&'static str, &'static [&'static str], Vec<u8>)>;
 
 fn sealed(kind: EnvelopeType, to: &SealSecret, id: &[u8]) -> Envelope {
     let draft = Draft::new(kind, Suite::One, vec![1], &mut StdRng::seed_from_u64(3)).unwrap();
-    let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request);
+    let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request | EnvelopeType::Join);
     let tail: &[u8] = if kind == EnvelopeType::Commit { &[9; 32] } else { &[] };
     let key = SigningKey::from_seed(&[5; 32]);
     let signed = draft.sign(vec![0], named.then(|| vec![id.to_vec()]), b"payload", &key).unwrap();
@@ -123,6 +124,8 @@ fn group_objects(pair: &mut Pair) -> Objects {
     let part = welcome.split(carol.id().as_bytes()).unwrap();
     let consent = pair.world.device("dave").package();
     let consent = array![group.as_bytes(), Value::decode(&consent.to_bytes()), [7; 64]].encode();
+    let package = pair.world.device("erin").package();
+    let asked = array![group.as_bytes(), [3; 16], Value::decode(&package.to_bytes()), [7; 64]].encode();
     let request = sealed(EnvelopeType::Request, &SealSecret::generate(&mut StdRng::seed_from_u64(4)), &[1]);
     let entry = |body| LogEntry { group, seq: 7, body }.to_bytes();
     let post = |body| Post { group, after: 7, body }.to_bytes();
@@ -144,6 +147,7 @@ fn group_objects(pair: &mut Pair) -> Objects {
         ("a group's state", &[], maria.state.to_value().encode()),
         ("a saved group", &["Group"], maria.group().to_secret_bytes().to_vec()),
         ("a request to be readmitted", &["RejoinRequest"], consent),
+        ("a request to be let in", &["JoinRequest"], asked),
         ("a commit", &["Envelope"], made.envelope().to_bytes()),
         ("a welcome", &["Envelope"], welcome.to_bytes()),
         ("a sealed request", &["Envelope"], request.to_bytes()),
@@ -270,13 +274,13 @@ fn row_21_every_decoder_is_in_the_matrix() {
             assert!(known.contains(name) || raw.contains(&name), "{name} is not in the matrix");
         }
     }
-    assert_eq!(found, 25, "the scan has stopped reading, or a decoder is new");
+    assert_eq!(found, 28, "the scan has stopped reading, or a decoder is new");
 }
 
 #[test]
 fn row_21_an_envelope_opens_as_its_own_type_only() {
     let bob = SealSecret::generate(&mut StdRng::seed_from_u64(1));
-    let kinds = [EnvelopeType::Standalone, EnvelopeType::Commit, EnvelopeType::Request];
+    let kinds = [EnvelopeType::Standalone, EnvelopeType::Commit, EnvelopeType::Request, EnvelopeType::Join];
     for kind in kinds {
         let part = sealed(kind, &bob, &[1]).split(&[1]).unwrap();
         for expected in kinds.into_iter().chain([EnvelopeType::Welcome]) {

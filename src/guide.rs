@@ -1,0 +1,8 @@
+//! One page for each task. The pages are `docs/guide/` of the repository, and their programs are tests.
+
+#[doc = include_str!("../docs/guide/calls.md")]
+pub mod calls {}
+#[doc = include_str!("../docs/guide/governance.md")]
+pub mod governance {}
+#[doc = include_str!("../docs/guide/reports.md")]
+pub mod reports {}
