@@ -63,6 +63,8 @@ replays!(
     hub_posts,
     store_ops,
     sealed_store,
+    content,
+    attachment,
     report,
 );
 

@@ -21,6 +21,7 @@ use convivio::group::{Actor, FreshKeys, Group, GroupInfo, Occasion, Proposal};
 use convivio::identity::{
     AppKey, AppRoot, Capabilities, IdentityKey, KeyPackage, PackageOptions, UnverifiedKeyPackage,
 };
+use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
 use convivio::log::{HubKey, Stamp};
 use convivio::ratchet::{EpochContext, Frame, ReceivingChain, ReceivingChains, SenderKey, SendingChain};
 use convivio::report::Report;
@@ -239,6 +240,55 @@ fn show_attachments(shown: &mut Shown) {
     shown.add(&Content::attachment(part));
 }
 
+/// Randomness that is one known key after the other.
+struct Dealt(usize);
+
+impl rand::rand_core::TryRng for Dealt {
+    type Error = core::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        Ok(0x5a5a_5a5a)
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        Ok(0x5a5a_5a5a_5a5a_5a5a)
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        if out.len() == 16 {
+            out.fill(0x11);
+            return Ok(());
+        }
+        self.0 += 1;
+        out.copy_from_slice(&KEYS[self.0][..out.len()]);
+        Ok(())
+    }
+}
+
+impl rand::rand_core::TryCryptoRng for Dealt {}
+
+/// A new device with known keys, its offer, and an answer with the identity key.
+fn linking() -> (App, NewDevice, Vec<u8>) {
+    let mut rng = Told::new(9, None);
+    let app = App::new_in("photos.example", Validity::starting(NOW, 1_000), &mut rng).unwrap();
+    let new = NewDevice::begin(&mut Dealt(3));
+    assert_eq!(new.offer().device_key(), signing(4).verify_key());
+    assert!(new.offer().to_secret_bytes().ends_with(&KEYS[6]));
+    let answering = Answering { serial: 1, now: NOW, transfer: Transfer::Copy };
+    let (own, identity) = (device(&app).0, IdentityKey::from_seed(&KEYS[0]));
+    let answer = new.offer().answer(&own, &identity, answering, &mut rng).unwrap();
+    (app, new, answer)
+}
+
+fn show_linking(shown: &mut Shown) {
+    let (app, new, answer) = linking();
+    shown.add(&new);
+    shown.add(&new.offer());
+    let link = new.open(&answer, &App::trust(&[&app]).unwrap(), NOW).unwrap();
+    assert!(link.brings_identity_key());
+    shown.add(&link);
+}
+
 /// A value of every public type that holds a secret, in both forms of `Debug`.
 fn show_all(story: &mut Story) -> Shown {
     let mut shown = Shown::default();
@@ -247,6 +297,7 @@ fn show_all(story: &mut Story) -> Shown {
     show_envelopes(&mut shown);
     show_group(&mut shown);
     show_attachments(&mut shown);
+    show_linking(&mut shown);
     show_stores(&mut shown, story);
     show_reports(&mut shown, story);
     shown.add(&story.maria);
@@ -366,6 +417,16 @@ fn errors() -> Vec<Box<dyn std::error::Error>> {
     let epoch = EpochContext::new(GroupId::from_bytes([1; 16]), Epoch(1), [2; 32], secret(5));
     let chain = SendingChain::new(LeafIndex(3), secret(4), signing(6));
     keep(chain.encrypt(&epoch, &[0; 1 << 17], &mut rng).map_err(|(error, _)| error).err());
+    let (app, new, answer) = linking();
+    let (trust, offer) = (App::trust(&[&app]).unwrap(), new.offer());
+    for at in 0..answer.len() {
+        keep(new.open(&answer[..at], &trust, NOW).err());
+    }
+    keep(new.open(&answer, &convivio::identity::TrustedApps::new(), NOW).err());
+    for at in 0..offer.to_secret_bytes().len() {
+        keep(DeviceOffer::from_secret_bytes(&offer.to_secret_bytes()[..at]).err());
+        keep(DeviceOffer::from_secret_text(&offer.to_secret_text()[..at]).err());
+    }
     errors.extend(store_errors());
     errors
 }

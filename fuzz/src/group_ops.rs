@@ -298,6 +298,7 @@ impl Play {
             EventKind::IdentityChanged { user, .. } => assert_eq!(*user, cast::user(1)),
             EventKind::Changed { .. }
             | EventKind::Sent { .. }
+            | EventKind::Joined { .. }
             | EventKind::IntentDropped { .. }
             | EventKind::MessageDropped { .. }
             | EventKind::Gap { .. }

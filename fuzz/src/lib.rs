@@ -17,10 +17,12 @@
     reason = "a finding is a panic, and the people of this town are made up"
 )]
 
+pub mod attachment;
 mod by_hand;
 mod cast;
 mod cbor;
 pub mod commit_receive;
+pub mod content;
 pub mod control_plane;
 pub mod envelope_by_hand;
 pub mod envelope_open;
@@ -83,6 +85,8 @@ pub const TARGETS: &[Target] = targets![
     hub_posts,
     store_ops,
     sealed_store,
+    content,
+    attachment,
     report,
 ];
 

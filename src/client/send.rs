@@ -137,7 +137,11 @@ impl Draft<'_> {
         let mut sealed_any = false;
         let waits = session.behind == Some(session.cursor.last_commit);
         self.look_for_others(session)?;
-        let numbers: Vec<u64> = session.queue.keys().copied().collect();
+        let mut numbers: Vec<u64> = session.queue.keys().copied().collect();
+        if self.memory.own.has_revoked() {
+            // Whoever has a lost device is not to read what still waits.
+            numbers.sort_by_key(|number| !matches!(session.queue.get(number), Some(Row::Revoke(_))));
+        }
         let (mut held, mut committed, now) = (false, false, self.environment.now());
         for number in numbers {
             if self.posts.len() >= max {
