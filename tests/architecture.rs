@@ -51,7 +51,7 @@ fn imports_go_one_way() {
     for file in rust_files(&src) {
         let room = room_of(&src, &file);
         // The known answers are a test that looks into every room.
-        if room == "lib" || room == "vectors" {
+        if room == "lib" || room == "vectors" || room == "guide" {
             continue;
         }
         let allowed = allowed.get(room.as_str()).unwrap_or_else(|| panic!("{room} is not in the table: add it"));

@@ -310,12 +310,12 @@ fn mentions_are_links_to_users_in_markdown() {
     );
     assert_eq!(names(&format!("[a]({ada})[b](mimi://b.example/u/b)")), ["ada", "b"]);
     for none in [
-        format!("{ada}"),
+        ada.to_owned(),
         format!("`[@Ada]({ada})`"),
         format!("```\n<{ada}>\n```"),
         format!("\\<{ada}>"),
         format!("[@Ada](https://{ada})"),
-        format!("[@Ada](mimi://a.example/r/room)"),
+        "[@Ada](mimi://a.example/r/room)".to_owned(),
         format!("[@Ada]({ada}/x)"),
         format!("[@Ada]({ada}"),
         format!("[@Ada] ({ada})"),

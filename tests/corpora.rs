@@ -63,6 +63,9 @@ replays!(
     hub_posts,
     store_ops,
     sealed_store,
+    content,
+    attachment,
+    report,
 );
 
 /// Otherwise the seeds no longer reach what they were made for: write them anew, as `fuzz/README.md` says.

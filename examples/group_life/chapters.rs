@@ -1,11 +1,12 @@
 //! What happens, chapter by chapter.
 
 use std::io::Cursor;
+use std::str::FromStr as _;
 
 use convivio::attachment;
 use convivio::client::{Answer, Change, EventKind, Status, Verification};
 use convivio::content::{Choices, Content, Expiry, Kind, Poll, features};
-use convivio::group::{GroupInfo, Policy, Role};
+use convivio::group::{GroupInfo, InviteLink, Policy, Role};
 use convivio::identity::{QrComparison, UnverifiedKeyPackage};
 use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
 use convivio::report::Report;
@@ -36,10 +37,22 @@ pub(crate) fn people_come(stage: &mut Stage<'_>) -> Outcome {
     let news = stage.who("rita")?.take();
     stage.check(matches!(news[..], [EventKind::Invitation { .. }]), "Rita is asked before anything is shown to her")?;
     stage.client("rita")?.answer(&group, Answer::Accept)?;
-    let package = stage.client("bob")?.key_packages(1)?.remove(0).to_bytes();
-    stage.change("maria", Change::Add(vec![UnverifiedKeyPackage::from_bytes(&package)?]))?;
-    stage.client("bob")?.answer(&group, Answer::Accept)?;
-    stage.settle()
+
+    let link = stage.client("maria")?.open_link(&group, "photos.example", 7 * DAY)?.to_text();
+    stage.settle()?;
+    stage.tell(format!("Maria shows a link of {} characters on the shop's counter", link.len()))?;
+    stage.client("bob")?.ask_to_join(&InviteLink::from_str(&link)?)?;
+    stage.settle()?;
+    let request = stage.who("maria")?.take().into_iter().find_map(|what| match what {
+        EventKind::JoinRequested { request, .. } => Some(request),
+        _ => None,
+    });
+    let outside = stage.client("bob")?.groups()?.is_empty();
+    stage.check(outside, "Bob asks by the link, and sees nothing until a member lets him in")?;
+    stage.change("maria", Change::Admit(request.ok_or("nobody asked")?))?;
+    let asked = stage.who("bob")?.take().iter().any(|what| matches!(what, EventKind::Invitation { .. }));
+    let inside = stage.client("bob")?.group(&group)?.status() == Status::Active;
+    stage.check(inside && !asked, "Maria agrees, and he is in without being asked again")
 }
 
 /// Text, Markdown, a reply, a mention, a reaction, an edit, a deletion.

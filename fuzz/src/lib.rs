@@ -17,10 +17,12 @@
     reason = "a finding is a panic, and the people of this town are made up"
 )]
 
+pub mod attachment;
 mod by_hand;
 mod cast;
 mod cbor;
 pub mod commit_receive;
+pub mod content;
 pub mod control_plane;
 pub mod envelope_by_hand;
 pub mod envelope_open;
@@ -34,6 +36,7 @@ pub mod one_encoding;
 mod proposals;
 pub mod ratchet_ops;
 pub mod receive_order;
+pub mod report;
 pub mod request_by_hand;
 mod rules;
 mod scene;
@@ -82,6 +85,9 @@ pub const TARGETS: &[Target] = targets![
     hub_posts,
     store_ops,
     sealed_store,
+    content,
+    attachment,
+    report,
 ];
 
 /// Seeds of a target that reads its input as choices: any bytes mean something, so these are any.

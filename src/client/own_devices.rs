@@ -74,12 +74,15 @@ impl Client {
 
     /// Takes another device of this user out of every group it is in, now and whenever it turns up again, until the end of
     /// this store. [`revocations`](Self::revocations) tells how far that is; it goes on with every
-    /// [`outbox`](Self::outbox), across restarts and lost races. From the commit on, the device can neither read nor post,
-    /// and no certificate as old as its own lets it or another back in: certify the devices that stay
-    /// [anew](Self::next_serial), and [`renew`](Self::renew) them, before they enter further groups.
+    /// [`outbox`](Self::outbox), across restarts and lost races. What waits in the outbox goes out only after the commit.
+    /// From then on the device can neither read nor post, and no certificate as old as its own lets it or another back in:
+    /// certify the devices that stay [anew](Self::next_serial), and [`renew`](Self::renew) them, before they enter further
+    /// groups.
     ///
-    /// **Whoever holds the device can do the same to this one**, and whoever also has the identity key can link others:
-    /// have the app revoke the user then. Fails with `Misuse` for the device in use, and with `Limit` if
+    /// **Whoever holds the device can do the same to this one.** What the identity key
+    /// [signs](crate::identity::IdentityKey::revoke_device) any member can take up instead, by
+    /// [`Change::Revoke`]. Whoever also has the identity key can link others: have the app revoke the
+    /// user then. Fails with `Misuse` for the device in use, and with `Limit` if
     /// [`limits::REVOKED_DEVICES`] are revoked already.
     pub fn revoke_device(&mut self, device: DeviceId) -> Result<Revocation> {
         self.run(|draft| draft.revoke_device(device)).map(|saved| saved.value)
@@ -104,6 +107,10 @@ impl OwnDevices {
         records::decode(record, 2, |r| {
             Ok(Self { serial: r.u64()?, revoked: r.list(limits::REVOKED_DEVICES)?.into_iter().collect() })
         })
+    }
+
+    pub(super) fn has_revoked(&self) -> bool {
+        !self.revoked.is_empty()
     }
 
     fn save(&self, changes: &mut ChangeSet) {

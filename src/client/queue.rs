@@ -40,6 +40,11 @@ impl Row {
         matches!(self.said(), Some(Said::Leave(..) | Said::Here { .. }))
     }
 
+    /// Whether this becomes a commit.
+    pub(super) const fn is_commit(&self) -> bool {
+        matches!(self, Self::Change(_) | Self::Revoke(_) | Self::TakeOut { .. } | Self::Admit { .. })
+    }
+
     /// Whether this is what the app said.
     pub(super) fn is_app(&self) -> bool {
         matches!(self.said(), Some(Said::App(_)))

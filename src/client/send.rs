@@ -137,7 +137,11 @@ impl Draft<'_> {
         let mut sealed_any = false;
         let waits = session.behind == Some(session.cursor.last_commit);
         self.look_for_others(session)?;
-        let numbers: Vec<u64> = session.queue.keys().copied().collect();
+        let mut numbers: Vec<u64> = session.queue.keys().copied().collect();
+        if self.memory.own.has_revoked() {
+            // Whoever has a lost device is not to read what still waits.
+            numbers.sort_by_key(|number| !matches!(session.queue.get(number), Some(Row::Revoke(_))));
+        }
         let (mut held, mut committed, now) = (false, false, self.environment.now());
         for number in numbers {
             if self.posts.len() >= max {
@@ -195,10 +199,7 @@ impl Draft<'_> {
         if !answers.is_empty() {
             self.queue_message(session, Said::Here { asks: false })?;
         }
-        let waits = session
-            .queue
-            .values()
-            .any(|row| matches!(row, Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. } | Row::Admit { .. }));
+        let waits = session.queue.values().any(Row::is_commit);
         if waits && session.holds_commits(now) && session.cursor.held.is_none() {
             session.cursor.held = Some(now);
             self.queue_message(session, Said::Here { asks: true })?;
@@ -236,7 +237,7 @@ impl Draft<'_> {
         let state = &session.group.state;
         let silenced = state.member(session.group.own).is_ok_and(|(_, user)| user.role < state.policy.post);
         let Some(row @ Row::Message { sealed: None, .. }) = session.queue.get(&number) else { return false };
-        if !silenced || row.is_sign() || session.status != Status::Active {
+        if !silenced || !row.is_app() || session.status != Status::Active {
             return false;
         }
         self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);

@@ -39,7 +39,6 @@ pub use self::kind::{Format, Kind};
 pub use self::part::{Body, Disposition, Part, Semantics};
 pub use self::poll::{Choices, Poll};
 pub use self::receipt::{Receipt, Status};
-pub(crate) use self::text::misleads;
 pub use self::text::{MARKDOWN, PLAIN, harmless, harmless_lines, safe_url};
 pub use self::view::{MessageView, Tally};
 

@@ -39,7 +39,7 @@ fn replaced(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
 
 /// Control characters, separators of lines, marks of the Unicode bidirectional algorithm, and characters without any
 /// shape; but not the two joiners, which some scripts and many emoji are written with.
-pub(crate) fn misleads(c: char) -> bool {
+pub(super) fn misleads(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         || matches!(c, '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{2060}'..='\u{2064}')

@@ -1,7 +1,7 @@
 //! What a group is called and shows, and the links that are open to it (`docs/protocol.md`, sections 5.1 and 5.9).
 
 use super::link::{LinkId, OpenLink};
-use crate::content::{External, misleads};
+use crate::content::External;
 use crate::crypto::kdf;
 use crate::error::{Error, Result};
 use crate::ids::Timestamp;
@@ -14,7 +14,7 @@ use crate::wire::{Reader, Wire, Writer, public_encoding};
 pub struct GroupInfo {
     name: String,
     description: String,
-    picture: Option<External>,
+    picture: Option<Box<External>>,
     disappearing: u32,
 }
 
@@ -48,7 +48,7 @@ impl GroupInfo {
             picture.write(&mut w);
             External::read(&mut Reader::new(w.as_slice()))?;
         }
-        self.picture = picture;
+        self.picture = picture.map(Box::new);
         Ok(self)
     }
 
@@ -75,8 +75,8 @@ impl GroupInfo {
 
     /// The group's picture.
     #[must_use]
-    pub const fn picture(&self) -> Option<&External> {
-        self.picture.as_ref()
+    pub fn picture(&self) -> Option<&External> {
+        self.picture.as_deref()
     }
 
     /// Seconds after which messages disappear unless they say otherwise; 0 for never.
@@ -111,6 +111,13 @@ impl Wire for GroupInfo {
 }
 
 public_encoding!(GroupInfo);
+
+/// Control characters, separators of lines, and the marks of the Unicode bidirectional algorithm. What a group's name may
+/// hold decides validity, so that this is a constant of the protocol, whatever apps find misleading besides.
+pub(super) fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 /// What a group shows, and the links that are open to it: one part of its state, which one proposal replaces.
 ///

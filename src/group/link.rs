@@ -7,7 +7,7 @@ use std::sync::Arc;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use zeroize::Zeroizing;
 
-use crate::content::misleads;
+use super::info::misleads;
 use crate::crypto::kdf;
 use crate::crypto::kem::{SealKey, SealSecret};
 use crate::crypto::sign::{SigningKey, VerifyKey};

@@ -20,10 +20,10 @@ const VERSION: u64 = 1;
 /// It holds the key of that one message, and so is as confidential as its content: wiped when the last clone, all of
 /// which share it, is dropped, and not shown by `Debug`. Whoever has it and the content can prove who wrote that.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Evidence(Arc<Parts>);
+pub struct Evidence(Arc<Kept>);
 
 #[derive(PartialEq, Eq)]
-pub(super) struct Parts {
+pub(super) struct Kept {
     pub(super) context: GroupContext,
     pub(super) leaf: UnverifiedLeaf,
     pub(super) at: (LeafIndex, Generation),
@@ -43,10 +43,10 @@ impl Evidence {
         (seen, nonce): ([u8; 16], [u8; 16]),
     ) -> Result<Self> {
         let (context, leaf) = (context.clone(), UnverifiedLeaf::try_from(leaf)?);
-        Ok(Self(Arc::new(Parts { context, leaf, at, proof, seen, nonce })))
+        Ok(Self(Arc::new(Kept { context, leaf, at, proof, seen, nonce })))
     }
 
-    pub(super) fn parts(&self) -> &Parts {
+    pub(super) fn kept(&self) -> &Kept {
         &self.0
     }
 
@@ -63,7 +63,7 @@ impl Evidence {
     }
 }
 
-impl Parts {
+impl Kept {
     /// What the message's content was, whole, if this is what the app said; `Limit` if no message carries as much.
     pub(super) fn content(&self, app: &[u8]) -> Result<Vec<u8>> {
         let content = MessageContent { nonce: self.nonce, said: Said::App(app.to_vec()) }.encode();
@@ -88,7 +88,7 @@ impl Parts {
 
 impl fmt::Debug for Evidence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Parts { context, leaf, at, proof: _, seen: _, nonce: _ } = self.parts();
+        let Kept { context, leaf, at, proof: _, seen: _, nonce: _ } = self.kept();
         f.debug_struct("Evidence")
             .field("group", &context.group)
             .field("epoch", &context.epoch)
@@ -100,7 +100,7 @@ impl fmt::Debug for Evidence {
 
 impl Wire for Evidence {
     fn write(&self, w: &mut Writer) {
-        let Parts { context, leaf, at: (index, generation), proof, seen, nonce } = self.parts();
+        let Kept { context, leaf, at: (index, generation), proof, seen, nonce } = self.kept();
         w.array(8).uint(VERSION).item(context).bytes(&leaf.encode());
         w.item(index).item(generation).item(proof).bytes(seen).bytes(nonce);
     }
@@ -112,6 +112,6 @@ impl Wire for Evidence {
         }
         let (context, leaf) = (r.item()?, UnverifiedLeaf::decode(r.bytes(limits::LEAF)?)?);
         let (at, proof) = ((r.item()?, r.item()?), r.item()?);
-        Ok(Self(Arc::new(Parts { context, leaf, at, proof, seen: r.fixed()?, nonce: r.fixed()? })))
+        Ok(Self(Arc::new(Kept { context, leaf, at, proof, seen: r.fixed()?, nonce: r.fixed()? })))
     }
 }

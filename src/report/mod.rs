@@ -60,7 +60,7 @@ impl Report {
     /// Fails with `Misuse` if evidence, content and stamp are not of one message, and with `Limit` for more than a message
     /// carries.
     pub fn new(evidence: &Evidence, content: &[u8], stamp: Stamp) -> Result<Self> {
-        let whole = evidence.parts().content(content)?;
+        let whole = evidence.kept().content(content)?;
         let report = Self { evidence: evidence.clone(), content: content.to_vec(), stamp };
         report
             .check_frame(&whole)
@@ -90,7 +90,7 @@ impl Report {
     /// `Unauthentic` if anything else is not what it claims.
     pub fn verify(&self, trust: &TrustedApps, hub: &VerifyKey) -> Result<VerifiedReport> {
         let Self { evidence, content, stamp } = self;
-        let evidence = evidence.parts();
+        let evidence = evidence.kept();
         stamp.verify(hub)?;
         let whole = evidence.content(content)?;
         self.check_frame(&whole)?;
@@ -106,7 +106,7 @@ impl Report {
     /// that the sender signed for.
     fn check_frame(&self, whole: &[u8]) -> Result<()> {
         let Self { evidence, content: _, stamp } = self;
-        let evidence = evidence.parts();
+        let evidence = evidence.kept();
         let frame = evidence.proof.frame(&evidence.scene(), &evidence.carried(whole));
         let same = stamp.group() == evidence.context.group && *stamp.frame_hash() == sha256(&frame);
         if same { Ok(()) } else { Err(Error::unauthentic()) }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use base64ct::Encoding as _;
+use convivio::client::EventKind;
 use convivio::envelope::{Draft, EnvelopeType, Opener, Recipient, open};
-use convivio::group::{LeaveScope, Occasion, Proposal, RejoinRequest};
+use convivio::group::{JoinRequest, LeaveScope, Occasion, Proposal, RejoinRequest};
 use convivio::identity::{
     AppKey, AppKeyCertificate, AppRoot, Credential, DeviceCertificate, IdentityKey, Revocation, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedLeaf,
@@ -23,7 +25,9 @@ use crate::support::*;
 use crate::witness::{Pair, Says};
 
 /// Every label under which something is signed (section 2.3).
-const LABELS: [&str; 14] = [
+const LABELS: [&str; 16] = [
+    "sign join",
+    "sign invite",
     "sign app key",
     "sign credential",
     "sign device certificate",
@@ -105,12 +109,13 @@ fn row_21_an_envelope_is_signed_under_the_label_of_its_type() {
         ("sign commit", EnvelopeType::Commit),
         ("sign welcome", EnvelopeType::Welcome),
         ("sign request", EnvelopeType::Request),
+        ("sign join", EnvelopeType::Join),
     ];
     let (to, mut rng) = (b"bob".to_vec(), StdRng::seed_from_u64(1));
     let (seal, init) = (SealSecret::generate(&mut rng), InitSecret::generate(&mut rng));
     let init_key = init.public();
     for (own, kind) in types {
-        let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request);
+        let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request | EnvelopeType::Join);
         let ids = named.then(|| vec![to.clone()]);
         let tail: &[u8] = if kind == EnvelopeType::Commit { &[9; 32] } else { &[] };
         only_under(own, [1; 32], |sign| {
@@ -179,6 +184,29 @@ fn row_21_a_revocation_is_signed_under_its_own_label() {
             maria.actor(commit).map(drop)
         });
     }
+}
+
+#[test]
+fn row_21_a_request_to_be_let_in_is_signed_under_its_own_label() {
+    let mut pair = Pair::new();
+    let link = pair.maria.client.open_link(&pair.group, "", DAY).unwrap();
+    pair.world.sync(&mut pair.maria);
+    let text = link.to_text();
+    let text = base64ct::Base64UrlUnpadded::decode_vec(text.strip_prefix("convivio:join#").unwrap()).unwrap();
+    let seed = Value::decode(&text).items()[4].fixed();
+    let mut carol = pair.world.device("carol");
+    carol.client.ask_to_join(&link).unwrap();
+    pair.world.sync(&mut carol);
+    pair.world.sync(&mut pair.maria);
+    let asked = |what| if let EventKind::JoinRequested { request, .. } = what { Some(request) } else { None };
+    let asked = pair.maria.news().into_iter().find_map(asked).unwrap();
+    let state = pair.maria.client.group(&pair.group).unwrap().state().clone();
+    only_under("sign invite", seed, |sign| {
+        let mut request = Value::decode(&asked.to_bytes());
+        let signature = sign(array![pair.group.as_bytes(), asked.id().as_bytes()]);
+        *request.item(3) = Value::from(signature.as_slice());
+        JoinRequest::from_bytes(&request.encode())?.verify(&state, START).map(drop)
+    });
 }
 
 #[test]

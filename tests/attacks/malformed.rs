@@ -8,6 +8,7 @@ use convivio::identity::{
     AppKeyCertificate, Capabilities, Credential, DeviceCertificate, Revocation, TrustedApps, UnverifiedDeviceIdentity,
     UnverifiedKeyPackage, UnverifiedLeaf,
 };
+use convivio::linking::{DeviceOffer, NewDevice};
 use convivio::log::{EntryBody, LogEntry, Post, PostBody, Stamp};
 use convivio::ratchet::{Frame, SenderKey};
 use convivio::report::{Evidence, Report};
@@ -59,6 +60,9 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
     // Reads a part of what it is given, so the rest has no encoding to compare.
     all.push(("CommitHeader", |bytes| CommitHeader::from_envelope_header(bytes).map(|_| bytes.to_vec())));
     all.push(("SenderKey", |bytes| SenderKey::from_secret_bytes(bytes).map(|key| key.to_secret_bytes().to_vec())));
+    all.push(("DeviceOffer", |bytes| {
+        DeviceOffer::from_secret_bytes(bytes).map(|offer| offer.to_secret_bytes().to_vec())
+    }));
     all.push(("Frame", |bytes| Frame::parse(bytes).map(|_| bytes.to_vec())));
     all
 }
@@ -127,6 +131,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("Header", envelope.header().bytes().to_vec()),
         ("CommitHeader", envelope.header().bytes().to_vec()),
         ("SenderKey", sending.sender_key().to_secret_bytes().to_vec()),
+        ("DeviceOffer", NewDevice::begin(&mut StdRng::seed_from_u64(2)).offer().to_secret_bytes().to_vec()),
         ("Frame", crate::kit::hub::frame_of(&message).to_vec()),
     ]
     .into_iter()
