@@ -14,7 +14,7 @@ use crate::wire::{Reader, Wire, Writer, public_encoding};
 pub struct GroupInfo {
     name: String,
     description: String,
-    picture: Option<External>,
+    picture: Option<Box<External>>,
     disappearing: u32,
 }
 
@@ -48,7 +48,7 @@ impl GroupInfo {
             picture.write(&mut w);
             External::read(&mut Reader::new(w.as_slice()))?;
         }
-        self.picture = picture;
+        self.picture = picture.map(Box::new);
         Ok(self)
     }
 
@@ -76,7 +76,7 @@ impl GroupInfo {
     /// The group's picture.
     #[must_use]
     pub const fn picture(&self) -> Option<&External> {
-        self.picture.as_ref()
+        self.picture.as_deref()
     }
 
     /// Seconds after which messages disappear unless they say otherwise; 0 for never.
