@@ -73,7 +73,7 @@ impl Crowd {
             7 => {
                 let poll = Poll::new(&format!("when? {step}"), &["mon", "tue", "wed"], Choices::Many).unwrap();
                 let closes = self.world.clock.now().after(40);
-                let poll = if step % 2 == 0 { poll.closing_at(closes) } else { poll };
+                let poll = if step.is_multiple_of(2) { poll.closing_at(closes) } else { poll };
                 let id = self.devices[at].client.send(&group, &Content::poll(&poll).to_bytes()).unwrap();
                 self.said.push(id);
                 self.polls.push((id, poll));

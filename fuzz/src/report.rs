@@ -25,12 +25,8 @@ const HUB: [u8; 32] = [0x48; 32];
 
 pub fn run(data: &[u8]) {
     // As bytes: a report, or nothing of the kind.
-    for result in [Report::from_bytes(data).map(|it| it.to_bytes()), Evidence::from_bytes(data).map(|it| it.to_bytes())]
-    {
-        if let Ok(again) = result {
-            assert_eq!(again, data, "two encodings");
-        }
-    }
+    let again = [Report::from_bytes(data).map(|it| it.to_bytes()), Evidence::from_bytes(data).map(|it| it.to_bytes())];
+    assert!(again.iter().flatten().all(|again| again == data), "two encodings");
     let Ok(Input { stamped, edits }) = Input::arbitrary_take_rest(Unstructured::new(data)) else { return };
     let (honest, said) = honest();
     let mut tree = edit(honest.clone(), &edits[..edits.len().min(6)]);

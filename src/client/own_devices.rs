@@ -79,8 +79,10 @@ impl Client {
     /// certify the devices that stay [anew](Self::next_serial), and [`renew`](Self::renew) them, before they enter further
     /// groups.
     ///
-    /// **Whoever holds the device can do the same to this one**, and whoever also has the identity key can link others:
-    /// have the app revoke the user then. Fails with `Misuse` for the device in use, and with `Limit` if
+    /// **Whoever holds the device can do the same to this one.** What the identity key
+    /// [signs](crate::identity::IdentityKey::revoke_device) any member can take up instead, by
+    /// [`Change::Revoke`]. Whoever also has the identity key can link others: have the app revoke the
+    /// user then. Fails with `Misuse` for the device in use, and with `Limit` if
     /// [`limits::REVOKED_DEVICES`] are revoked already.
     pub fn revoke_device(&mut self, device: DeviceId) -> Result<Revocation> {
         self.run(|draft| draft.revoke_device(device)).map(|saved| saved.value)

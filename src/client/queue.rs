@@ -7,7 +7,7 @@ use crate::crypto::kem::SealSecret;
 use crate::crypto::sign::{Signature, SigningKey};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::group::{FreshKeys, JoinRequest, LeaveScope, MessageContent, Role, Said};
+use crate::group::{FreshKeys, JoinRequest, LeaveScope, MessageKind, Role, kind_of};
 use crate::ids::{DeviceId, Generation, LeafIndex, MessageId, Timestamp};
 use crate::log::PostBody;
 use crate::secret::Secret;
@@ -37,7 +37,7 @@ pub(super) enum Row {
 impl Row {
     /// Whether this is a message that the protocol sends by itself.
     pub(super) fn is_sign(&self) -> bool {
-        matches!(self.said(), Some(Said::Leave(..) | Said::Here { .. }))
+        matches!(self.kind(), Some(MessageKind::Leave | MessageKind::Here))
     }
 
     /// Whether this becomes a commit.
@@ -47,25 +47,17 @@ impl Row {
 
     /// Whether this is what the app said.
     pub(super) fn is_app(&self) -> bool {
-        matches!(self.said(), Some(Said::App(_)))
+        self.kind() == Some(MessageKind::App)
     }
 
     /// Whether this is a sign of life, or asks for one.
     pub(super) fn is_here(&self) -> bool {
-        matches!(self.said(), Some(Said::Here { .. }))
+        self.kind() == Some(MessageKind::Here)
     }
 
-    /// What this says, if it is a message of the app.
-    pub(super) fn app_content(&self) -> Option<Vec<u8>> {
-        match self.said() {
-            Some(Said::App(content)) => Some(content),
-            _ => None,
-        }
-    }
-
-    fn said(&self) -> Option<Said> {
+    fn kind(&self) -> Option<MessageKind> {
         let Self::Message { content, .. } = self else { return None };
-        MessageContent::decode(content).ok().map(|content| content.said)
+        kind_of(content)
     }
 }
 

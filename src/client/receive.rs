@@ -12,7 +12,9 @@ use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::envelope::{EnvelopeFor, EnvelopeType};
 use crate::error::{ErrorKind, Result};
-use crate::group::{Group, GroupContext, LeaveScope, MessageContent, Said, leave_input, message_id, open_message};
+use crate::group::{
+    Group, GroupContext, LeaveScope, MessageContent, Said, app_bytes, leave_input, message_id, open_message,
+};
 use crate::ids::{Generation, GroupId, LeafIndex, MessageId};
 use crate::log::{EntryBody, LogEntry};
 use crate::ratchet::{Frame, OwnFrame, Received as Decrypted};
@@ -366,8 +368,8 @@ impl Draft<'_> {
 
     /// Tells the app of a message of its own that counts, at its place in the log.
     pub(super) fn emit_sent(&mut self, session: &Session, row: Row) {
-        let Some(content) = row.app_content() else { return };
-        let Row::Message { id, echo: Some(Echo { seq, role, time }), .. } = row else { return };
+        let Row::Message { content, id, echo: Some(Echo { seq, role, time }), .. } = row else { return };
+        let Some(content) = app_bytes(&content).map(<[u8]>::to_vec) else { return };
         let own = self.memory.device.identity();
         let (user, device) = (own.user().clone(), own.device());
         self.emit(session.id(), seq, EventKind::Sent { id, user, device, role, time, content });

@@ -75,7 +75,7 @@ impl GroupInfo {
 
     /// The group's picture.
     #[must_use]
-    pub const fn picture(&self) -> Option<&External> {
+    pub fn picture(&self) -> Option<&External> {
         self.picture.as_deref()
     }
 

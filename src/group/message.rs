@@ -41,6 +41,40 @@ impl MessageContent {
     }
 }
 
+/// What kind of thing a message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MessageKind {
+    App,
+    Leave,
+    Here,
+    Decline,
+}
+
+/// The kind of a content of this device's own, which needs no second look at its form.
+pub(crate) fn kind_of(own: &[u8]) -> Option<MessageKind> {
+    head(own).ok().map(|(kind, _)| kind)
+}
+
+/// The app's bytes in a content of this device's own.
+pub(crate) fn app_bytes(own: &[u8]) -> Option<&[u8]> {
+    let (MessageKind::App, mut r) = head(own).ok()? else { return None };
+    r.bytes(limits::MESSAGE_CONTENT).ok()
+}
+
+fn head(content: &[u8]) -> Result<(MessageKind, Reader<'_>)> {
+    let mut r = Reader::new(content);
+    r.array(3)?;
+    r.fixed_ref::<16>()?;
+    let kind = match r.u8()? {
+        0 => MessageKind::App,
+        1 => MessageKind::Leave,
+        2 => MessageKind::Here,
+        3 => MessageKind::Decline,
+        _ => return Err(Error::malformed("a kind of message that this device does not send")),
+    };
+    Ok((kind, r))
+}
+
 /// Which commit entry of the log the author of a message had processed last: the first half of its hash.
 type Seen = [u8; 16];
 

@@ -33,7 +33,9 @@ pub use effect::Effect;
 pub use info::{GroupInfo, Profile};
 pub use join_request::JoinRequest;
 pub use link::{InviteLink, LinkId, OpenLink};
-pub(crate) use message::{MessageContent, Said, message_id, open_message, seal_message};
+pub(crate) use message::{
+    MessageContent, MessageKind, Said, app_bytes, kind_of, message_id, open_message, seal_message,
+};
 pub use policy::{Policy, Role};
 pub(crate) use proposal::leave_input;
 pub use proposal::{LeaveScope, Proposal};

@@ -46,7 +46,7 @@ impl fmt::Debug for HubKey {
     }
 }
 
-/// A hub's word that a message was in a group's log, where, and when it came; about 170 bytes. Not secret: of the
+/// A hub's word that a message was in a group's log, where, and when it came; about 125 bytes. Not secret: of the
 /// message it holds a hash of what is encrypted.
 ///
 /// Nothing of it counts before [`verify`](Self::verify).

@@ -42,7 +42,7 @@ use crate::wire::{Reader, Wire, Writer};
 /// The version of its form.
 const VERSION: u64 = 1;
 
-/// A message, laid open to whoever gets this: about 1.2 kB and the content.
+/// A message, laid open to whoever gets this: about 1.1 kB and the content.
 ///
 /// It goes to the app and to nobody else, over a channel that is confidential. As received it is a claim, until
 /// [`verify`](Self::verify).

@@ -166,48 +166,68 @@ fn an_altered_revocation_is_void() {
     assert_eq!(attempt(word), refused(Unauthentic));
 }
 
+/// A policy in which Courier, and in its name Lumen, has these roots.
+fn listing(before: &Value, roots: &[[u8; 32]], lumen: &[[u8; 32]]) -> Value {
+    let app = |domain: &str, roots: &[[u8; 32]]| {
+        let mut roots = roots.to_vec();
+        roots.sort_unstable();
+        array![domain, roots.into_iter().map(Value::from).collect::<Vec<_>>()]
+    };
+    let mut apps: Vec<Value> = before.items()[0].items().to_vec();
+    apps.retain(|app| app.items()[0].text() != "courier.example");
+    apps.push(app("courier.example", roots));
+    if !lumen.is_empty() {
+        apps.push(app("lumen.example", lumen));
+    }
+    apps.sort_by(|a, b| a.items()[0].text().cmp(b.items()[0].text()));
+    let mut policy = before.clone();
+    *policy.item(0) = Value::List(apps);
+    policy
+}
+
 /// Whoever may change the policy lists a root of their own for Courier. It vouches for nobody in the group, so its word takes
-/// nobody out, whether listed before or in the same commit; nor does the word of a root that this commit takes off the list.
+/// nobody out, whether listed before or in the same commit; nor does the word of a root that this commit takes off the list,
+/// or that of the right root in another app's name.
 #[test]
 fn whoever_lists_a_root_does_not_revoke_with_it() {
     let scene = Scene::new();
-    let mut maria = scene.insider_of(&scene.maria);
-    let bobs = public(&on_bob(&scene).root);
-    let evil = Word { root: [66; 32], ..on_bob(&scene) };
-    let policy = |roots: Vec<[u8; 32]>| {
-        let mut policy = maria.state.policy.clone();
-        let mut roots = roots;
-        roots.sort_unstable();
-        let apps = policy.items()[0].items().iter().map(|app| match app.items()[0].text() {
-            "courier.example" => {
-                array!["courier.example", roots.iter().map(|root| (*root).into()).collect::<Vec<Value>>()]
-            }
-            _ => app.clone(),
-        });
-        *policy.item(0) = Value::List(apps.collect());
-        policy
-    };
-    let (both, other) = (policy(vec![bobs, public(&evil.root)]), policy(vec![public(&evil.root)]));
-    let reader = |state_policy: &Value| {
+    let (mut maria, good) = (scene.insider_of(&scene.maria), on_bob(&scene));
+    let evil = Word { root: [66; 32], ..good.clone() };
+    let (bobs, evils, before) = (public(&good.root), public(&evil.root), maria.state.policy.clone());
+    let [one, both, other] = [&[bobs][..], &[bobs, evils], &[evils]].map(|roots| listing(&before, roots, &[]));
+    let reader = |present: &Value| {
         let mut anna = scene.insider_of(&scene.anna);
-        anna.state.policy = state_policy.clone();
+        anna.state.policy = present.clone();
         anna.group()
     };
-    let before = maria.state.policy.clone();
     let mut attempt = |present: &Value, new: Option<&Value>, word: &Word| {
         maria.state.policy = present.clone();
-        let mut proposals: Vec<Value> = new.map(|policy| array![0, policy.clone()]).into_iter().collect();
-        proposals.push(array![8, word.revocation()]);
+        let mut proposals = vec![array![8, word.revocation()]];
+        let mallory = scene.mallory.user.as_str();
+        if let Some(new) = new {
+            // Mallory would stay under the root that goes.
+            proposals = vec![array![0, new.clone()], array![3, mallory], proposals.remove(0)];
+        }
         let mut plan = maria.plan(proposals);
-        plan.next.policy = new.unwrap_or(present).clone();
         without(&mut plan, &word.user, BOB);
+        if let Some(new) = new {
+            plan.next.policy = new.clone();
+            plan.next.barred.push(key_of(&scene.world, 1, "mallory").into());
+            without(&mut plan, mallory, MALLORY);
+        }
         plan.next.barred.push(word.identity.into());
         judge(&reader(present), &plan.seal().entry(ANNA))
     };
+    assert_eq!(attempt(&both, None, &good), Verdict::Valid, "by the one that vouched");
+    assert_eq!(attempt(&both, Some(&one), &good), Verdict::Valid, "by the one that stays");
+    assert_eq!(attempt(&both, Some(&other), &good), refused(NotAllowed), "by the one that goes");
     assert_eq!(attempt(&both, None, &evil), refused(NotAllowed), "listed before");
-    assert_eq!(attempt(&before, Some(&both), &evil), refused(NotAllowed), "in the same commit");
-    assert_eq!(attempt(&both, Some(&other), &on_bob(&scene)), refused(NotAllowed), "by a root that goes");
-    assert_eq!(attempt(&both, None, &on_bob(&scene)), Verdict::Valid, "by the one that vouched");
+    assert_eq!(attempt(&one, Some(&both), &evil), refused(NotAllowed), "in the same commit");
+    // Two apps with one root: each vouches and revokes in its own name.
+    let shared = listing(&before, &[bobs], &[bobs]);
+    let as_lumen = Word { domain: "lumen.example", ..good.clone() };
+    assert_eq!(attempt(&shared, None, &good), Verdict::Valid);
+    assert_eq!(attempt(&shared, None, &as_lumen), refused(NotAllowed));
 }
 
 #[test]
