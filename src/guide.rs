@@ -10,6 +10,10 @@ pub mod content {}
 pub mod devices {}
 #[doc = include_str!("../docs/guide/governance.md")]
 pub mod governance {}
+#[doc = include_str!("../docs/guide/invite_links.md")]
+pub mod invite_links {}
+#[doc = include_str!("../docs/guide/rejoin.md")]
+pub mod rejoin {}
 #[doc = include_str!("../docs/guide/reports.md")]
 pub mod reports {}
 #[doc = include_str!("../docs/guide/verification.md")]

@@ -379,3 +379,62 @@ fn what_the_group_shows_and_its_links_change_without_each_other() {
     world.quiet(&mut [&mut bob, &mut anna, &mut maria]);
     agree(&group, &mut [&mut maria, &mut anna, &mut bob]);
 }
+
+/// Both devices lose power at every one of their writes, before it is on the disk and just after.
+#[test]
+fn power_that_fails_at_any_write_loses_no_request_and_lets_nobody_in_twice() {
+    let mut cuts = 0;
+    for writes in 0..14 {
+        for after in [false, true] {
+            let mut world = World::new();
+            let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+            let group = world.group(&mut maria, &mut []);
+            maria.disk.cut_power(writes, after);
+            bob.disk.cut_power(writes, after);
+            let opened = |device: &mut Device| !device.client.group(&group).unwrap().state().links().is_empty();
+            // Whoever cannot tell whether the link was made opens another: nobody holds the first.
+            let link = loop {
+                match maria.client.open_link(&group, "", WEEK) {
+                    Ok(link) => break link,
+                    Err(_) => cuts += restarted(&mut maria),
+                }
+            };
+            while maria.client.auto_approve(&group, link.id(), true).is_err() {
+                cuts += restarted(&mut maria);
+            }
+            cuts += synced(&mut world, &mut maria);
+            assert!(opened(&mut maria));
+            world.clock.advance(1);
+            while bob.client.open_joins().unwrap().is_empty() {
+                let asked = bob.client.ask_to_join(&link);
+                cuts += asked.err().map_or(0, |_| restarted(&mut bob));
+            }
+            cuts += synced(&mut world, &mut bob) + synced(&mut world, &mut maria);
+            world.clock.advance(MINUTE);
+            cuts += synced(&mut world, &mut maria) + synced(&mut world, &mut bob);
+            cuts += synced(&mut world, &mut maria);
+            assert_eq!((bob.status(&group), bob.client.open_joins().unwrap()), (Status::Active, vec![]));
+            while bob.queued(&group) == 0 && bob.client.send(&group, b"in").is_err() {
+                cuts += restarted(&mut bob);
+            }
+            cuts += synced(&mut world, &mut bob) + synced(&mut world, &mut maria);
+            [&maria, &bob].into_iter().for_each(|device| device.disk.cut_power(u64::MAX, false));
+            world.quiet(&mut [&mut maria, &mut bob]);
+            assert_eq!(maria.heard().len(), 1, "after {writes} writes");
+            agree(&group, &mut [&mut maria, &mut bob]);
+        }
+    }
+    assert!(cuts > 20, "{cuts}");
+}
+
+/// Starts again after the power went; whether it did.
+fn restarted(device: &mut Device) -> usize {
+    assert!(device.disk.power_on(), "something else failed");
+    device.restart();
+    1
+}
+
+/// Syncs until that goes well; how often it did not.
+fn synced(world: &mut World, device: &mut Device) -> usize {
+    (0..).find(|_| world.hub.sync(&mut device.client).is_ok() || restarted(device) == 0).unwrap()
+}

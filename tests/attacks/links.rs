@@ -14,7 +14,7 @@ use crate::kit::envelope::{Sealer, envelope};
 use crate::kit::insider::public_seal;
 use crate::kit::{Hub, Insider, Thief, Value};
 use crate::support::*;
-use crate::witness::{append, lasting, unheard, void_only};
+use crate::witness::{Verdict, append, judge, lasting, unheard, void_only};
 
 const JOIN: u64 = 5;
 const WEEK: u64 = 7 * DAY;
@@ -431,4 +431,66 @@ fn row_30_a_link_text_is_read_whole_or_not_at_all() {
         assert_eq!(kind(&junk), Err(ErrorKind::Malformed), "{}", &junk.chars().take(60).collect::<String>());
     }
     assert_eq!(kind(&with(0, Value::Int(2))), Err(ErrorKind::Unsupported));
+}
+
+/// Rules that no row names: which infos are valid, by hand.
+#[test]
+fn links_are_ordered_bounded_and_opened_by_those_who_may_add() {
+    let mut world = World::new();
+    let (mut maria, mut mallory) = (world.device("maria"), world.device("mallory"));
+    let policy = Policy { info: Role::Member, ..world.policy() };
+    let group = world.group_under(policy, &mut maria, &mut [&mut mallory]);
+    let link = open(&mut world, &mut maria, &group);
+    world.quiet(&mut [&mut maria, &mut mallory]);
+    // As the other of the two judges it.
+    let judged = |by: &Device, links: Vec<Value>| {
+        let mut insider = Insider::of(by, &group);
+        let info = array![insider.state.info.items()[0].clone(), links];
+        let mut plan = insider.plan(vec![array![1, info.clone()]]);
+        plan.next.info = info;
+        let (judge_of, leaf) = if by.user == maria.user { (&mallory, 1) } else { (&maria, 0) };
+        judge(&Insider::of(judge_of, &group).group(), &plan.seal().entry(leaf))
+    };
+    let present = Insider::of(&maria, &group).state.info.items()[1].items()[0].clone();
+    let mut keys: Vec<[u8; 32]> = (1..=17).map(|n| public(&[n; 32])).collect();
+    keys.sort_unstable();
+    let links = |n: usize| keys[..n].iter().map(|key| array![*key, [7; 32], 9]).collect::<Vec<_>>();
+    assert_eq!(judged(&maria, links(16)), Verdict::Valid);
+    assert_eq!(judged(&maria, links(17)), Verdict::Void(ErrorKind::Limit));
+    assert_eq!(judged(&maria, links(2).into_iter().rev().collect()), Verdict::Void(ErrorKind::Malformed));
+    assert_eq!(judged(&maria, vec![links(1)[0].clone(); 2]), Verdict::Void(ErrorKind::Malformed));
+    // Mallory may change the info and not add: she may leave links as they are, and close them.
+    assert_eq!(judged(&mallory, vec![present.clone()]), Verdict::Valid);
+    assert_eq!(judged(&mallory, vec![]), Verdict::Valid);
+    assert_eq!(judged(&mallory, links(1)), Verdict::Void(ErrorKind::NotAllowed));
+    let mut longer = present;
+    *longer.item(2) = Value::Int(link.expires().0 + 1);
+    assert_eq!(judged(&mallory, vec![longer]), Verdict::Void(ErrorKind::NotAllowed));
+}
+
+/// A member whose role may not add says by hand that it declines.
+#[test]
+fn a_decline_by_one_who_may_not_add_is_void() {
+    let mut world = World::new();
+    let (mut maria, mut mallory, mut bob) = (world.device("maria"), world.device("mallory"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut mallory]);
+    let link = open(&mut world, &mut maria, &group);
+    maria.client.auto_approve(&group, link.id(), true).unwrap();
+    world.quiet(&mut [&mut maria, &mut mallory]);
+    world.clock.advance(1);
+    ask(&mut world, &mut bob, &link, &mut maria);
+    let (request, _) = requests(&mut maria).pop().unwrap();
+    world.sync(&mut mallory);
+    let mut insider = Insider::of(&mallory, &group);
+    let (at, signing) = (insider.next_place(insider.own()), insider.keys.signing);
+    let content = array![insider.random::<16>(), 3, *request.id().as_bytes()].encode();
+    let carried = array![&insider.seen[..16], content].encode();
+    let (key, random) = (insider.message_key(at).unwrap(), insider.random());
+    let frame = insider.epoch().frame(at, &key, (&signing, &carried), random);
+    append(&mut world, group, PostBody::Message(frame));
+    world.sync(&mut maria);
+    assert!(void_only(&maria.news()));
+    world.clock.advance(MINUTE);
+    world.quiet(&mut [&mut maria, &mut mallory, &mut bob]);
+    assert!(maria.has(&group, &bob.user));
 }
