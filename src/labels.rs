@@ -42,10 +42,20 @@ labels! {
     SIGN_REQUEST = "sign request";
     /// A device asks for a new leaf in the place of its old one.
     SIGN_REJOIN = "sign rejoin";
+    /// A device outside asks to be let in.
+    SIGN_JOIN = "sign join";
+    /// An invite link vouches for a key package in a request.
+    SIGN_INVITE = "sign invite";
     /// A member signs a group message.
     SIGN_MESSAGE = "sign message";
     /// A member asks to be taken out.
     SIGN_LEAVE = "sign leave";
+    /// An app key takes back its word on a user.
+    SIGN_REVOCATION = "sign revocation";
+    /// An identity key takes back its word on a device.
+    SIGN_DEVICE_REVOCATION = "sign device revocation";
+    /// A hub says when it got a message.
+    SIGN_STAMP = "sign stamp";
 
     // Hashes
     /// The id of a leaf or key package.
@@ -68,6 +78,10 @@ labels! {
     HASH_POLICY = "hash policy";
     /// The info of a group.
     HASH_INFO = "hash info";
+    /// Who is in a group and what they agreed on, in the group context.
+    HASH_MEMBERS = "hash members";
+    /// The id of an invite link.
+    HASH_LINK = "hash link";
     /// The group context.
     HASH_CONTEXT = "group context";
     /// The chained transcript.
@@ -88,6 +102,9 @@ labels! {
     HASH_PIN = "hash pin";
     /// A party's half of a safety number.
     HASH_SAFETY_NUMBER = "safety number";
+
+    /// Half of the digits of a group's authenticator.
+    HASH_AUTHENTICATOR_DIGITS = "authenticator digits";
 
     // Envelope derivations
     /// From random bytes and what is sealed: the seed.
@@ -146,6 +163,14 @@ labels! {
     ATTACHMENT_CHUNK = "attachment chunk";
     /// The hash of a whole attachment.
     HASH_ATTACHMENT = "hash attachment";
+
+    // Linking a device
+    /// A device offer without its secret, as bound into the answer.
+    HASH_DEVICE_OFFER = "hash device offer";
+    /// From an offer's secret: the salt of one answer.
+    LINK_SALT = "link salt";
+    /// From an offer's secret: the key and nonce of one answer.
+    LINK_KEY = "link key";
 
     // At rest
     /// The associated data of one sealed record.

@@ -52,10 +52,12 @@
 //! |---|---|
 //! | [`client`] | one device: what apps use |
 //! | [`group`], [`ratchet`], [`envelope`], [`identity`] | the pillars |
+//! | [`linking`] | making a new device one of its user's |
 //! | [`store`] | the store trait, stores, encryption at rest |
 //! | [`content`] | what people say: text, reactions, edits, polls, attachments, and what it adds up to |
 //! | [`attachment`] | files, encrypted in chunks |
 //! | [`log`] | what travels between devices and hubs |
+//! | [`report`] | showing an app one message, with proof of who sent it |
 //! | [`limits`] | every bound, with its reason |
 //! | [`testing`] | a hub in memory, apps made up on the spot |
 //!
@@ -86,10 +88,14 @@ pub mod client;
 pub mod content;
 pub mod envelope;
 pub mod group;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod identity;
 pub mod limits;
+pub mod linking;
 pub mod log;
 pub mod ratchet;
+pub mod report;
 pub mod store;
 pub mod testing;
 
@@ -114,13 +120,3 @@ pub use secret::Secret;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
-
-/// The programs of the guide to content are tests.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/guide/content.md")]
-struct GuideToContent;
-
-/// The programs of the guide to attachments are tests.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/guide/attachments.md")]
-struct GuideToAttachments;

@@ -87,11 +87,36 @@ pub const LEAF_BODY: usize = 1024;
 /// Bytes of the device identity in a leaf: a credential and a device certificate, at their longest.
 pub const DEVICE_IDENTITY: usize = 2 * 1024;
 
+/// Bytes of the answer to a device offer: a device identity in an envelope.
+pub const DEVICE_ANSWER: usize = 4 * 1024;
+
+/// Devices that a device remembers to have revoked.
+pub const REVOKED_DEVICES: usize = 1_024;
+
 /// Bytes of an encoded leaf: the two above and a signature.
 pub const LEAF: usize = 4 * 1024;
 
 /// Bytes of a group's info.
 pub const GROUP_INFO: usize = 16 * 1024;
+
+/// Invite links open at once in a group.
+pub const LINKS: usize = 16;
+
+/// Bytes by which an invite link says where its group's hub is.
+pub const LINK_HUB: usize = 255;
+
+/// Requests by invite links that a member remembers of one group: those of a day. Beyond, further ones count for nothing
+/// until some are over or a link is closed.
+pub const JOIN_REQUESTS: usize = 1_024;
+
+/// Requests by invite links that a device has open, in all groups, each with its key package.
+pub const OPEN_JOINS: usize = 64;
+
+/// Seconds after the end of such a request for which a device still takes its answer: 30 days, for who was away.
+pub const JOIN_KEPT: u64 = 30 * 24 * 60 * 60;
+
+/// Requests that wait for a member's client to admit them by itself, in one group; those beyond wait for its user.
+pub const ADMITS: usize = 64;
 
 /// Seconds a last-resort key package lives: 7 days.
 pub const LAST_RESORT_LIFETIME: u64 = 7 * 24 * 60 * 60;

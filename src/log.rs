@@ -1,5 +1,9 @@
 //! What travels between a device and a hub: posts up, log entries down (`docs/protocol.md`, section 8).
 
+mod stamp;
+
+pub use stamp::{HubKey, Stamp};
+
 use crate::crypto::kdf;
 use crate::envelope::{Envelope, EnvelopeFor};
 use crate::error::{Error, ErrorKind, Result};

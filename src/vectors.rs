@@ -1,5 +1,5 @@
-//! Known answers for whoever writes another implementation: `tests/vectors/{identity,envelope,group}.json`, explained in
-//! `docs/protocol.md`, appendix A. The messages of the ratchet have their own, beside it.
+//! Known answers for whoever writes another implementation: `tests/vectors/{identity,envelope,group,report}.json`,
+//! explained in `docs/protocol.md`, appendix A. The messages of the ratchet have their own, beside it.
 //!
 //! Every secret is drawn from a generator that gives 01 01 01 …, then 02 02 02 …, so each value can be recomputed by
 //! hand; `tests/vectors/check.py` does. Where a step is not visible from outside it is derived here once more, and
@@ -17,16 +17,17 @@ use crate::crypto::kdf::{self, expand_label};
 use crate::envelope::{self, Envelope, EnvelopeType, Opener, Recipient, recipient_id, seal_to};
 use crate::group::{
     Actor, Effect, Group, GroupInfo, LeaveScope, MessageContent, Occasion, Policy, Proposal, Said, Transition,
-    entry_hash, leave_input, message_id, seal_message,
+    entry_hash, leave_input, message_id, open_message, seal_message,
 };
 use crate::identity::{
     AppKey, AppRoot, Capabilities, DeviceIdentity, IdentityKey, KeyPackage, KeyPackageSecrets, PackageOptions,
     SafetyNumber, TrustedApps, UnverifiedDeviceIdentity, UnverifiedLeaf, UserUri,
 };
-use crate::ids::{DeviceId, LeafIndex, Timestamp, Validity};
+use crate::ids::{DeviceId, LeafIndex, MessageId, Timestamp, Validity};
 use crate::labels::{self, Label};
-use crate::log::{Post, PostBody};
-use crate::ratchet::SendingChain;
+use crate::log::{EntryBody, HubKey, LogEntry, Post, PostBody};
+use crate::ratchet::{ReceivingChain, ReceivingChains, SendingChain};
+use crate::report::{Evidence, Report};
 use crate::secret::Secret;
 use crate::wire::{Wire, Writer, labelled};
 use crate::{InitSecret, SealSecret, SigningKey};
@@ -225,6 +226,7 @@ fn the_group_vectors_hold() {
     let chain = SendingChain::new(LeafIndex(0), chain, last.group.signing.duplicate());
     let (frame, _) = chain.encrypt(last.group.context(), &carried, &mut rng).unwrap();
     let id = message_id(last.group.state.group, ada.identity.user(), ada.identity.device(), &content);
+    check("report.json", &report(&last, &frame, id));
     let leave = last.group.signing.sign(&leave_input(last.group.state.group, LeafIndex(0), LeaveScope::User));
     check(
         "group.json",
@@ -242,6 +244,48 @@ fn the_group_vectors_hold() {
             "leave_signature": hex(leave.as_bytes()),
         }),
     );
+}
+
+/// Ada's message, reported by a reader: the hub had it as the third entry, a minute after the epoch began.
+fn report(epoch: &Transition, frame: &[u8], id: MessageId) -> Value {
+    let (state, hub) = (&epoch.group.state, HubKey::new(SigningKey::from_seed(&[0xab; 32])));
+    let leaf = state.leaf(LeafIndex(0)).unwrap();
+    let mut chains = ReceivingChains::new();
+    let chain_key = Secret::copy_from(epoch.chains[0].1.expose());
+    chains.insert(LeafIndex(0), ReceivingChain::new(chain_key, leaf.signature_key().clone()));
+    chains.keep_proofs(true);
+    let received = chains.decrypt(epoch.group.context(), frame).unwrap();
+    let (seen, bytes) = open_message(&received.content).unwrap();
+    let MessageContent { nonce, said: Said::App(text) } = MessageContent::decode(bytes).unwrap() else { panic!() };
+    let at = (received.leaf, received.generation);
+    let evidence = Evidence::new((&state.context(), leaf), at, *received.proof.unwrap(), (seen, nonce)).unwrap();
+    let entry = LogEntry { group: state.group, seq: 3, body: EntryBody::Message(frame.to_vec()) };
+    let stamp = hub.stamp(&entry, state.time.after(60)).unwrap();
+    let report = Report::new(&evidence, &text, stamp.clone()).unwrap();
+    let verified = report.verify(&state.policy.apps, hub.public()).unwrap();
+    assert_eq!((verified.id(), verified.content()), (id, &b"ciao"[..]));
+    json!({
+        "about": "docs/protocol.md, section 12: a report of the message in group.json; every value but the numbers and \
+                  names is hexadecimal",
+        "hub_key": hex(hub.public().as_bytes()),
+        "trusted_apps": hex(&state.policy.apps.to_bytes()),
+        "stamp": hex(&stamp.to_bytes()),
+        "evidence": hex(&evidence.to_bytes()),
+        "report": hex(&report.to_bytes()),
+        "frame": hex(frame),
+        "context_hash": hex(&state.context_hash()),
+        "verified": {
+            "user": verified.user().as_str(),
+            "device": hex(verified.device().as_bytes()),
+            "content": hex(verified.content()),
+            "id": hex(verified.id().as_bytes()),
+            "group": hex(verified.group().as_bytes()),
+            "epoch": verified.epoch().0,
+            "began": verified.began().0,
+            "seq": verified.seq(),
+            "seen_at": verified.seen_at().0,
+        },
+    })
 }
 
 /// A commit, opened by one of its recipients.

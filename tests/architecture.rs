@@ -17,8 +17,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("identity", &["crypto", "error", "ids", "labels", "limits", "wire"]),
     ("envelope", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
     ("ratchet", &["crypto", "error", "ids", "labels", "limits", "padding", "secret", "wire"]),
-    ("group", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"]),
+    (
+        "group",
+        &["content", "crypto", "envelope", "error", "identity", "ids", "labels", "limits", "ratchet", "secret", "wire"],
+    ),
     ("log", &["crypto", "envelope", "error", "identity", "ids", "labels", "limits", "wire"]),
+    ("report", &["crypto", "error", "group", "identity", "ids", "limits", "log", "ratchet", "wire"]),
     ("content", &["error", "identity", "ids", "limits", "wire"]),
     ("attachment", &["content", "crypto", "error", "labels", "limits", "secret", "wire"]),
     // Only its encryption at rest names the AEAD.
@@ -26,10 +30,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet", "secret",
-            "store", "wire",
+            "content", "crypto", "envelope", "error", "group", "identity", "ids", "labels", "limits", "log", "ratchet",
+            "report", "secret", "store", "wire",
         ],
     ),
+    ("linking", &["client", "crypto", "envelope", "error", "identity", "ids", "labels", "limits", "secret", "wire"]),
     ("testing", &["client", "crypto", "envelope", "error", "group", "identity", "ids", "log", "store", "wire"]),
 ];
 
@@ -46,7 +51,7 @@ fn imports_go_one_way() {
     for file in rust_files(&src) {
         let room = room_of(&src, &file);
         // The known answers are a test that looks into every room.
-        if room == "lib" || room == "vectors" {
+        if room == "lib" || room == "vectors" || room == "guide" {
             continue;
         }
         let allowed = allowed.get(room.as_str()).unwrap_or_else(|| panic!("{room} is not in the table: add it"));

@@ -65,6 +65,7 @@ replays!(
     sealed_store,
     content,
     attachment,
+    report,
 );
 
 /// Otherwise the seeds no longer reach what they were made for: write them anew, as `fuzz/README.md` says.

@@ -177,7 +177,7 @@ fn a_made_up_root_and_a_known_users_name_are_reported() {
         (group, news[1..].to_vec())
     };
     let strange = [
-        EventKind::IdentityChanged { user: maria.user.clone() },
+        EventKind::IdentityChanged { user: maria.user.clone(), verified: false },
         EventKind::RootChanged { domain: world.photos.domain().clone() },
     ];
     let (group, news) = told(&mut bob, &mut eve);

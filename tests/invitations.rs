@@ -4,7 +4,7 @@ mod support;
 
 use convivio::ErrorKind;
 use convivio::client::{Answer, Change, EventKind, Status};
-use convivio::group::Effect;
+use convivio::group::{Effect, GroupInfo};
 use support::*;
 
 fn invited(world: &mut World) -> (Device, Device, convivio::GroupId) {
@@ -146,4 +146,49 @@ fn an_unanswered_invitation_can_be_forgotten() {
         bob.client.groups().unwrap().is_empty(),
         "the one-time package is gone, so the old welcome is not opened again"
     );
+}
+
+#[test]
+fn a_device_that_its_own_user_adds_is_not_asked() {
+    let mut world = World::new();
+    let (mut maria, mut phone, mut laptop) =
+        (world.device("maria"), world.device_of(1, "bob"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut phone]);
+    let package = laptop.package();
+    phone.client.change(&group, Change::Add(vec![package])).unwrap();
+    world.quiet(&mut [&mut phone, &mut maria, &mut laptop]);
+    let news = laptop.news();
+    let [EventKind::Joined { by, info, users }] = &news[..] else { panic!("{news:?}") };
+    assert_eq!((by, info.name(), *users), (&phone.user, "Trip", 2));
+    assert_eq!(laptop.client.answer(&group, Answer::Decline).unwrap_err().kind(), ErrorKind::Misuse);
+    laptop.say(&group, "from both now");
+    world.quiet(&mut [&mut laptop, &mut phone, &mut maria]);
+    assert_eq!((maria.heard().len(), phone.heard().len()), (1, 1));
+    agree(&group, &mut [&mut maria, &mut phone, &mut laptop]);
+}
+
+#[test]
+fn a_device_that_another_user_adds_is_asked_though_its_user_is_in() {
+    let mut world = World::new();
+    let (mut maria, mut phone, mut laptop) =
+        (world.device("maria"), world.device_of(1, "bob"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut phone]);
+    let package = laptop.package();
+    maria.client.change(&group, Change::Add(vec![package])).unwrap();
+    world.quiet(&mut [&mut maria, &mut phone, &mut laptop]);
+    assert_eq!(laptop.status(&group), Status::Invited);
+}
+
+/// Someone vouched for under the same name with another identity key is not our user, and cannot pass for it.
+#[test]
+fn a_namesake_with_another_identity_key_adds_nobody() {
+    let mut world = World::new();
+    let mut bob = world.device_of(1, "bob");
+    let mut elsewhere = World::with_faults(Default::default(), 2);
+    let mut namesake = elsewhere.device_of(1, "bob");
+    // The namesake's app has the same name and another root: in a group under that root Bob's own leaf does not verify.
+    let group = namesake.client.create_group(elsewhere.policy(), GroupInfo::new("Trap", "").unwrap()).unwrap();
+    let package = bob.package();
+    let refused = namesake.client.change(&group, Change::Add(vec![package])).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::NotAllowed);
 }

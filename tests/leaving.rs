@@ -184,8 +184,8 @@ fn a_second_device_that_declines_leaves_the_first_in() {
     let group = world.group(&mut maria, &mut [&mut phone]);
     world.quiet(&mut [&mut maria, &mut phone]);
     let package = laptop.package();
-    phone.client.change(&group, Change::Add(vec![package])).unwrap();
-    world.quiet(&mut [&mut phone, &mut maria, &mut laptop]);
+    maria.client.change(&group, Change::Add(vec![package])).unwrap();
+    world.quiet(&mut [&mut maria, &mut phone, &mut laptop]);
     laptop.client.answer(&group, Answer::Decline).unwrap();
     world.quiet(&mut [&mut laptop, &mut maria, &mut phone]);
     world.clock.advance(MINUTE);

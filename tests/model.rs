@@ -242,15 +242,7 @@ impl World {
     fn receive(&mut self, n: usize, entries: Vec<LogEntry>) -> bool {
         let client = &mut self.devices[n].client;
         let before = client.subscriptions().unwrap();
-        if n == 0 {
-            // One by one, so that an echo is known by its entry.
-            for entry in &entries {
-                let (_, summary) = client.receive(std::slice::from_ref(entry)).unwrap();
-                self.chronicle.said.extend(summary.echoes.into_iter().map(|id| (entry.seq, id)));
-            }
-        } else {
-            client.receive(&entries).unwrap();
-        }
+        client.receive(&entries).unwrap();
         self.devices[n].received.extend(entries);
         let events = self.devices[n].client.inbox(usize::MAX).unwrap();
         events.iter().for_each(|event| self.take(n, event));
@@ -272,6 +264,9 @@ impl World {
                     self.chronicle.said.insert(event.seq, *id);
                 }
             }
+            EventKind::Sent { id, .. } if n == 0 => {
+                self.chronicle.said.insert(event.seq, *id);
+            }
             EventKind::Changed { effects, .. } if n == 0 => self.chronicle.note(event.seq, effects),
             EventKind::Invitation { .. } => {
                 // It may have been taken out again meanwhile.
@@ -282,6 +277,7 @@ impl World {
                 device.lives += 1;
             }
             EventKind::Changed { .. }
+            | EventKind::Sent { .. }
             | EventKind::IntentDropped { .. }
             | EventKind::Gap { .. }
             | EventKind::Void { .. } => {}

@@ -185,6 +185,8 @@ fn what_was_received_and_acknowledged_is_gone_from_the_dump() {
 
             hub.sync(&mut alice).unwrap();
             assert_eq!(alice.group(&group).unwrap().queued(), 0);
+            assert!(found(&maria.contents(), b"unmistakable words"), "what it said is in its inbox, too");
+            acknowledge(&mut alice);
             nothing_used_is_left(&maria.contents(), &chain, "sender");
 
             cannot_read_again(dump, &entries);

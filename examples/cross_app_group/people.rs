@@ -107,7 +107,7 @@ impl Person {
                 EventKind::Message { user, content, .. } => {
                     self.read.push(Line { by: user, text: String::from_utf8_lossy(&content).into_owned() });
                 }
-                EventKind::Changed { .. } | EventKind::Invitation { .. } => {}
+                EventKind::Sent { .. } | EventKind::Changed { .. } | EventKind::Invitation { .. } => {}
                 EventKind::Removed if !self.member => {}
                 other => self.surprises.push(other),
             }

@@ -241,10 +241,13 @@ impl<'o> Play<'o> {
             person.open()?;
             let now = standing(person.client()?, group.as_ref().ok())?;
             for event in &now.0 {
-                if let EventKind::Message { user, content, .. } = &event.what {
-                    let text = String::from_utf8_lossy(content);
-                    writeln!(self.out, "    still in {}'s inbox: {}: {text}", person.user.name(), user.name())?;
-                }
+                let (from, content) = match &event.what {
+                    EventKind::Message { user, content, .. } => (user.name(), content),
+                    EventKind::Sent { content, .. } => ("delivered", content),
+                    _ => continue,
+                };
+                let text = String::from_utf8_lossy(content);
+                writeln!(self.out, "    still in {}'s inbox: {from}: {text}", person.user.name())?;
             }
             for (_, line) in &person.waiting {
                 writeln!(self.out, "    still in {}'s outbox: {}", person.user.name(), line.text)?;

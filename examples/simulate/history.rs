@@ -202,6 +202,14 @@ impl History {
         }
     }
 
+    /// Whether a message was sealed in an epoch with this time, in which its author had this role.
+    pub(crate) fn was_sealed(&self, id: MessageId, (role, time): (Role, Timestamp), author: &UserUri) -> bool {
+        self.frames.iter().rev().filter(|frame| frame.message == Some(id)).any(|frame| {
+            let shared = self.shared(frame.epoch);
+            shared.time == time && shared.roles.get(author) == Some(&role)
+        })
+    }
+
     /// The hub has appended something.
     pub(crate) fn append(&mut self, entry: Logged, users: &[UserUri]) {
         let mut now = self.now();

@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use convivio::client::{Event, EventKind};
+use convivio::group::Role;
 use convivio::identity::UserUri;
-use convivio::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId};
+use convivio::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
 
 use super::history::{DeviceNo, EpochNo, FrameNo, History, Logged};
 use super::outcome::{Outcome, broken, ensure};
@@ -157,20 +158,42 @@ impl Ledger {
 
     /// The device tells its app something.
     pub(crate) fn told(&mut self, group: GroupId, device: DeviceNo, event: &Event) -> Outcome {
-        let EventKind::Message { id, user, device: from, content } = &event.what else { return Ok(()) };
+        if let EventKind::Sent { id, user, device: from, role, time, content } = &event.what {
+            ensure(self.ids[device] == (user.clone(), *from), || "has sent as someone else".into())?;
+            return self.told_sent(group, device, (*id, *role, *time), content);
+        }
+        let EventKind::Message { id, user, device: from, role, time, content, .. } = &event.what else { return Ok(()) };
         let Some(place) = self.places.get_mut(&(group, device)) else { return broken("tells of a group it is not in") };
         let due = place.due.pop_front();
         ensure(due == Some((event.seq, *id)), || match due {
             None => format!("shows message {id} of entry {}, to which it is not entitled", event.seq),
             Some((seq, _)) => format!("shows entry {} where entry {seq} was due", event.seq),
         })?;
-        let said = self.histories.get(&group).and_then(|history| history.said.get(id));
-        let Some(said) = said else { return broken("shows a message that nobody wrote") };
+        let Some(history) = self.histories.get(&group) else { return broken("tells of an unknown group") };
+        let Some(said) = history.said.get(id) else { return broken("shows a message that nobody wrote") };
         let is_so = said.content == *content && self.ids[said.by] == (user.clone(), *from);
         ensure(is_so, || format!("shows message {id} with another content or author"))?;
+        let sealed = history.was_sealed(*id, (*role, *time), user);
+        ensure(sealed, || format!("shows message {id} with a role or time that its author and group did not have"))?;
         *place.told.entry(*id).or_default() += 1;
         self.told += 1;
         Ok(())
+    }
+
+    /// The device tells its app that a message of its own counts.
+    fn told_sent(
+        &self,
+        group: GroupId,
+        device: DeviceNo,
+        (id, role, time): (MessageId, Role, Timestamp),
+        content: &[u8],
+    ) -> Outcome {
+        let Some(history) = self.histories.get(&group) else { return broken("tells of an unknown group") };
+        let Some(said) = history.said.get(&id) else { return broken("has sent a message that nobody wrote") };
+        let is_so = said.by == device && said.content == content;
+        ensure(is_so, || format!("has sent message {id} with another content or author"))?;
+        let sealed = history.was_sealed(id, (role, time), &self.ids[device].0);
+        ensure(sealed, || format!("has sent message {id} with a role or time that it and its group did not have"))
     }
 
     /// Whatever was due was told.

@@ -135,6 +135,10 @@ impl World {
             }
             let name = self.devices[d].name.clone();
             let status = self.status(d, group);
+            if self.ledger.history(group)?.members().count() == 1 && status == Some(Status::Active) {
+                // The hub hid from it the commit by which it came to be alone: nobody is left to notice by.
+                return self.abandon(group);
+            }
             ensure(matches!(status, Some(Status::Excluded | Status::Removed)), || {
                 format!("{name} was left behind in {} and does not notice: {status:?}", short(group))
             })?;

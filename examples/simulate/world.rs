@@ -315,7 +315,7 @@ impl World {
         let events = self.devices[d].look()?;
         for event in &events {
             self.trace.bytes(&event.to_bytes());
-            if let EventKind::Invitation { .. } | EventKind::Rejoined { .. } = event.what {
+            if let EventKind::Invitation { .. } | EventKind::Joined { .. } | EventKind::Rejoined { .. } = event.what {
                 self.ledger.entered(event.group, d, event.seq)?;
             }
         }
@@ -347,7 +347,7 @@ impl World {
         let lied_to = self.ledger.places.get(&(group, d)).is_some_and(|place| place.lied_to);
         let name = &self.devices[d].name;
         let reason = match &event.what {
-            EventKind::Message { .. } => return Ok(()),
+            EventKind::Message { .. } | EventKind::Sent { .. } => return Ok(()),
             EventKind::RolledBack => false,
             EventKind::CloneSuspected => lied_to,
             EventKind::ForkSuspected | EventKind::Excluded | EventKind::Resumed => tainted,

@@ -63,7 +63,7 @@ fn the_shipped_conversation_passes_every_check() {
         "support joined",
         "safety numbers of maria and bob are equal",
         "sent twice was shown once",
-        "The restart lost and repeated nothing (1 unread",
+        "The restart lost and repeated nothing (2 unread",
         "once and in order (20 messages, 28 readings)",
         "bob, removed, reads 0 of 3 later messages",
         "All 2 members hold the same group",

@@ -6,8 +6,9 @@ mod simulate;
 
 use std::collections::BTreeMap;
 
-use convivio::GroupId;
 use convivio::client::{Event, EventKind};
+use convivio::group::Role;
+use convivio::{GroupId, Timestamp};
 use simulate::history::{DeviceNo, Logged};
 use simulate::ledger::Shown;
 use simulate::network::Weather;
@@ -119,7 +120,8 @@ fn heard(world: &World, d: DeviceNo, group: GroupId, id: convivio::MessageId, se
     assert_eq!(world.ledger.places[&(group, d)].told[&id], 1);
     let said = &world.ledger.histories[&group].said[&id];
     let (user, device) = world.ledger.ids[said.by].clone();
-    let what = EventKind::Message { id, user, device, content: said.content.clone() };
+    let (role, time) = (Role::Owner, Timestamp(0));
+    let what = EventKind::Message { id, user, device, role, time, content: said.content.clone(), evidence: None };
     Event { id: convivio::client::EventId(1), group, seq, what }
 }
 
@@ -136,7 +138,8 @@ fn a_message_that_reaches_who_was_removed_is_noticed() {
     let said = &history.said[&id];
     assert!(matches!(history.entry(seq), Some(Logged::Message(_))));
     let (user, device) = (world.devices[owner].user.clone(), world.devices[owner].id);
-    let what = EventKind::Message { id, user, device, content: said.content.clone() };
+    let (role, time) = (Role::Owner, Timestamp(0));
+    let what = EventKind::Message { id, user, device, role, time, content: said.content.clone(), evidence: None };
     let event = Event { id: convivio::client::EventId(1), group, seq, what };
     catches(&world.ledger.told(group, removed, &event).unwrap_err().to_string(), "to which it is not entitled");
 }
@@ -149,6 +152,26 @@ fn another_content_or_author_is_noticed() {
     let said = world.ledger.history(group).unwrap().said.values_mut().next().unwrap();
     said.content.push(b'!');
     catches(&world.turn(members[1]).unwrap_err().to_string(), "with another content or author");
+}
+
+#[test]
+fn a_role_or_time_that_nobody_had_is_noticed() {
+    let (mut world, group, members) = world();
+    says(&mut world, members[0], group);
+    let history = world.ledger.history(group).unwrap();
+    let (id, time) = (*history.said.keys().next().unwrap(), history.shared(history.now()).time);
+    let content = history.said[&id].content.clone();
+    for (role, time, holds) in
+        [(Role::Owner, time, true), (Role::Admin, time, false), (Role::Owner, Timestamp(time.0 + 1), false)]
+    {
+        let (user, device) = world.ledger.ids[members[0]].clone();
+        let what = EventKind::Sent { id, user, device, role, time, content: content.clone() };
+        let event = Event { id: convivio::client::EventId(1), group, seq: 1, what };
+        match world.ledger.told(group, members[0], &event) {
+            Ok(()) => assert!(holds),
+            Err(error) => catches(&error.to_string(), if holds { "nothing" } else { "role or time" }),
+        }
+    }
 }
 
 #[test]

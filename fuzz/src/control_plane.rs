@@ -1,19 +1,25 @@
 //! Every public decoder: what it accepts, it writes back the same.
 
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
 use convivio::client::Event;
 use convivio::envelope::{Envelope, EnvelopeFor, EnvelopeId, Header, ReplayGuard};
 use convivio::group::{CommitHeader, Effect, GroupInfo, Policy, RejoinRequest};
 use convivio::identity::{
-    AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, TrustedApps, UnverifiedDeviceIdentity,
-    UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
+    AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, IdentityKey, Revocation, TrustedApps,
+    UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
 };
-use convivio::log::{LogEntry, Post, PostBody, PostId};
+use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
+use convivio::log::{LogEntry, Post, PostBody, PostId, Stamp};
 use convivio::ratchet::{Frame, SenderKey};
+use convivio::report::{Evidence, Report};
 use convivio::store::RecordKey;
-use convivio::{ErrorKind, InitKey, SealKey, VerifyKey};
+use convivio::{DeviceId, ErrorKind, InitKey, SealKey, SigningKey, Timestamp, VerifyKey};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
-use super::Seeds;
-use super::town::{tag, town};
+use super::town::{NOW, tag, town};
+use super::{Seeds, report};
 
 macro_rules! round_trips {
     ($bytes:expr, $($name:ident),+) => {{
@@ -59,12 +65,16 @@ pub fn decode(data: &[u8]) -> usize {
         Envelope,
         EnvelopeFor,
         Event,
+        Evidence,
         GroupInfo,
         LogEntry,
         Policy,
         Post,
         RejoinRequest,
         ReplayGuard,
+        Report,
+        Revocation,
+        Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -76,6 +86,14 @@ pub fn decode(data: &[u8]) -> usize {
     let _ = CommitHeader::from_envelope_header(data);
     if let Ok(key) = SenderKey::from_secret_bytes(data) {
         assert_eq!(*key.to_secret_bytes(), data);
+    }
+    if let Ok(offer) = DeviceOffer::from_secret_bytes(data) {
+        assert_eq!(*offer.to_secret_bytes(), data);
+    }
+    let linking = linking();
+    if let Ok(link) = linking.new.open(data, &linking.trust, linking.now) {
+        assert_eq!(link.identity().device_key(), linking.new.offer().device_key());
+        assert_eq!(link.identity().identity_key(), &linking.identity);
     }
     let _ = Frame::parse(data);
     if let Ok(key) = <&[u8; 32]>::try_from(data) {
@@ -90,9 +108,36 @@ pub fn decode(data: &[u8]) -> usize {
     let _ = RecordKey::from_bytes(data).map(|key| assert_eq!(key.as_bytes(), data));
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = text.parse::<AppDomain>().map(|domain| assert_eq!(domain.as_str(), text));
+        let _ = DeviceOffer::from_secret_text(text).map(|offer| assert_eq!(*offer.to_secret_text(), text));
         let _ = text.parse::<UserUri>().map(|user| assert_eq!(user.as_str(), text));
     }
     taken
+}
+
+/// A device that waits for an answer, and one by a user of the town.
+struct Linking {
+    new: NewDevice,
+    answer: Vec<u8>,
+    identity: VerifyKey,
+    trust: TrustedApps,
+    now: Timestamp,
+}
+
+fn linking() -> MutexGuard<'static, Linking> {
+    static LINKING: OnceLock<Mutex<Linking>> = OnceLock::new();
+    let linking = LINKING.get_or_init(|| {
+        let mut rng = StdRng::seed_from_u64(38);
+        let (new, identity, key) =
+            (NewDevice::begin(&mut rng), IdentityKey::generate(&mut rng), SigningKey::generate(&mut rng));
+        let own = town().app.certify("ada", &identity, (DeviceId::from_bytes([1; 16]), 0), &key).unwrap();
+        let now = own.credential().validity().not_before;
+        let answering = Answering { serial: 1, now, transfer: Transfer::Copy };
+        let answer = new.offer().answer(&own, &identity, answering, &mut rng).unwrap();
+        let trust = convivio::testing::App::trust(&[&town().app]).unwrap();
+        assert!(new.open(&answer, &trust, now).is_ok());
+        Mutex::new(Linking { new, answer, identity: identity.public().clone(), trust, now })
+    });
+    linking.lock().unwrap()
 }
 
 pub fn seeds() -> Seeds {
@@ -100,6 +145,9 @@ pub fn seeds() -> Seeds {
     let package = &town.package;
     let (claims, identity) = (package.leaf().claims(), package.leaf().claims().identity());
     let (credential, certificate) = (identity.credential(), identity.certificate());
+    let (user, identity_key) = (claims.user(), IdentityKey::from_seed(&[9; 32]));
+    let of_user = town.app.key().revoke(user, claims.identity_key(), NOW).unwrap();
+    let of_device = identity_key.revoke_device(user, claims.device(), 1, NOW).unwrap();
     let policy = convivio::testing::App::policy(&[&town.app]).unwrap();
     let mut found: Vec<(&str, Vec<u8>)> = vec![
         ("app_key_certificate", credential.app_key_certificate().to_bytes()),
@@ -139,6 +187,12 @@ pub fn seeds() -> Seeds {
     found.push(("entry_commit", town.commit.to_bytes()));
     found.push(("entry_welcome", town.welcome.to_bytes()));
     found.push(("entry_message", town.fresh.to_bytes()));
+    found.push(("revocation_of_a_user", of_user.to_bytes()));
+    found.push(("revocation_of_a_device", of_device.to_bytes()));
+    found.push(("device_offer", linking().new.offer().to_secret_bytes().to_vec()));
+    found.push(("device_offer_text", linking().new.offer().to_secret_text().as_bytes().to_vec()));
+    found.push(("device_answer", linking().answer.clone()));
+    found.extend(report::pieces());
     let mut seeds: Seeds =
         found.into_iter().enumerate().map(|(i, (name, bytes))| (format!("{i:02}_{name}"), bytes)).collect();
     let events = town.busy.iter().filter(|(key, _)| key.as_bytes()[0] == tag::EVENT);

@@ -295,8 +295,10 @@ impl Play {
             }
             EventKind::Removed => device.client.forget(&group).unwrap(),
             // Ben's name came with another identity key: his contacts are told.
-            EventKind::IdentityChanged { user } => assert_eq!(*user, cast::user(1)),
+            EventKind::IdentityChanged { user, .. } => assert_eq!(*user, cast::user(1)),
             EventKind::Changed { .. }
+            | EventKind::Sent { .. }
+            | EventKind::Joined { .. }
             | EventKind::IntentDropped { .. }
             | EventKind::MessageDropped { .. }
             | EventKind::Gap { .. }

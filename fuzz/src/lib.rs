@@ -36,6 +36,7 @@ pub mod one_encoding;
 mod proposals;
 pub mod ratchet_ops;
 pub mod receive_order;
+pub mod report;
 pub mod request_by_hand;
 mod rules;
 mod scene;
@@ -86,6 +87,7 @@ pub const TARGETS: &[Target] = targets![
     sealed_store,
     content,
     attachment,
+    report,
 ];
 
 /// Seeds of a target that reads its input as choices: any bytes mean something, so these are any.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use arbitrary::Arbitrary;
 use convivio::group::{LeaveScope, Proposal};
 use convivio::identity::{
-    Capabilities, KeyPackage, KeyPackageSecrets, LeafBody, PackageOptions, Source, UnverifiedKeyPackage,
-    UnverifiedLeaf, sign_leaf,
+    Capabilities, IdentityKey, KeyPackage, KeyPackageSecrets, LeafBody, PackageOptions, Revocation, Source,
+    UnverifiedKeyPackage, UnverifiedLeaf, sign_leaf,
 };
 use convivio::{InitKey, LeafHash, Signature, Timestamp, Validity};
 use rand::SeedableRng;
@@ -28,6 +28,8 @@ pub enum Proposed {
     Replace(u8, bool),
     Add(u8, u8),
     Role(u8, u8),
+    RevokeUser(u8, u8),
+    RevokeDevice(u8, u8, u8),
 }
 
 /// The place of a proposal among others (section 5.3).
@@ -63,8 +65,9 @@ impl<'a> Proposing<'a> {
                 self.push((0, Vec::new()), Act::Policy(rules), Proposal::Policy(policy), item);
             }
             Proposed::Info(info) => {
-                let item = vec![number(1_u8), parse(&cast::info(*info).to_bytes()).unwrap()];
-                self.push((1, Vec::new()), Act::Info(*info), Proposal::Info(cast::info(*info)), item);
+                let shown = parse(&cast::info(*info).to_bytes()).unwrap();
+                let item = vec![number(1_u8), Item::Array(vec![shown, Item::Array(Vec::new())])];
+                self.push((1, Vec::new()), Act::Info(*info), Proposal::Info(cast::info(*info).into()), item);
             }
             Proposed::Leave(who, user, genuine) => self.leave(device(who), *user, *genuine),
             Proposed::Remove(who) => {
@@ -86,6 +89,8 @@ impl<'a> Proposing<'a> {
                 let place = (7, uri.as_str().into());
                 self.push(place, Act::Role(who, role), Proposal::Role { user: uri, role: cast::role(role) }, item);
             }
+            Proposed::RevokeUser(who, how) => self.revoke_user(device(who), how % 5),
+            Proposed::RevokeDevice(who, serial, how) => self.revoke_device(device(who), u64::from(serial % 8), how % 4),
         }
     }
 
@@ -122,6 +127,42 @@ impl<'a> Proposing<'a> {
         let proposal = Proposal::Replace { leaf, with, consent: Signature::from_bytes(consent) };
         self.packages.push((package, secrets));
         self.push((5, leaf.0.to_be_bytes().to_vec()), Act::Replace { device, genuine }, proposal, item);
+    }
+
+    /// By the user's app; or else by the other, with another signature, or of another time.
+    fn revoke_user(&mut self, device: usize, how: u8) {
+        let (user, identity) = (cast::user(CAST[device].user), cast::identity(device));
+        let of = |app: usize, time| cast::apps()[app].key().revoke(&user, identity.identity_key(), time);
+        let app = CAST[device].app;
+        let mut item = parse(&of(app, NOW).unwrap().to_bytes()).unwrap();
+        match how {
+            2 => item.array_mut()[2] = spoilt(&item.array()[2]),
+            3 => item = parse(&of(app, NOW.after(1)).unwrap().to_bytes()).unwrap(),
+            4 => {
+                let other = cast::apps()[1 - app].key().certificate().to_bytes();
+                item.array_mut()[3] = parse(&other).unwrap();
+            }
+            _ => {}
+        }
+        self.revoke(item, Act::RevokeUser { device, genuine: how < 2 });
+    }
+
+    /// By the user's identity key; or else another's, or of another time.
+    fn revoke_device(&mut self, device: usize, serial: u64, how: u8) {
+        let time = if how == 3 { NOW.after(1) } else { NOW };
+        let key = if how == 2 { 77 } else { CAST[device].identity };
+        let key = IdentityKey::from_seed(&[key; 32]);
+        let user = cast::user(CAST[device].user);
+        let revocation = key.revoke_device(&user, cast::device_id(device), serial, time).unwrap();
+        let act = Act::RevokeDevice { device, serial, genuine: how < 2 };
+        self.revoke(parse(&revocation.to_bytes()).unwrap(), act);
+    }
+
+    fn revoke(&mut self, revocation: Item, act: Act) {
+        let proposal = Proposal::Revoke(Revocation::from_bytes(&revocation.encode()).unwrap());
+        let item = vec![number(8_u8), revocation];
+        let hash = by_hand::hash("hash proposal", vec![Item::Array(item.clone())]);
+        self.push((8, hash.to_vec()), act, proposal, item);
     }
 
     /// By a package that is sound, twice as often as one that is out of date or was changed after it was signed, or by a
@@ -195,4 +236,11 @@ impl<'a> Proposing<'a> {
     pub fn init_keys(&self) -> BTreeMap<LeafHash, InitKey> {
         self.packages.iter().map(|(package, _)| (package.id(), package.init_key().clone())).collect()
     }
+}
+
+/// A signature with one bit changed.
+fn spoilt(signature: &Item) -> Item {
+    let mut signature = signature.content();
+    signature[40] ^= 1;
+    bytes(&signature)
 }

@@ -84,6 +84,17 @@ pub enum Act {
         sound: bool,
     },
     Role(usize, Role),
+    /// By the app of the user with this device, of the identity behind that.
+    RevokeUser {
+        device: usize,
+        genuine: bool,
+    },
+    /// By the identity behind the device, up to a serial.
+    RevokeDevice {
+        device: usize,
+        serial: u64,
+        genuine: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +120,15 @@ struct Committer<'a> {
     before: &'a Model,
 }
 
+/// Whether this revokes someone of whom the same commit brings in a leaf.
+fn is_brought_in(act: &Act, acts: &[Act]) -> bool {
+    let (Act::RevokeUser { device, .. } | Act::RevokeDevice { device, .. }) = act else { return false };
+    let of = CAST[*device].user;
+    let brings =
+        |act: &Act| matches!(act, Act::Add { device, .. } | Act::Replace { device, .. } if CAST[*device].user == of);
+    acts.iter().any(brings)
+}
+
 impl Model {
     /// The group as this device has founded it.
     pub fn founded(device: usize) -> Self {
@@ -130,6 +150,7 @@ impl Model {
     /// The group after this device's commit of these proposals, in the protocol's order; none if that is void.
     pub fn commit(&self, device: usize, acts: &[Act]) -> Option<Self> {
         let by = Committer { device, role: self.role(device)?, before: self };
+        acts.iter().all(|act| !is_brought_in(act, acts)).then_some(())?;
         let mut next = self.clone();
         acts.iter().try_for_each(|act| next.apply(&by, act))?;
         let listed = |device: &usize| CAST[*device].app == 0 || next.rules.both_apps;
@@ -166,7 +187,9 @@ impl Model {
                 let target = self.users.get(user)?.clone();
                 require(by.role == OWNER || by.role > target.role)?;
                 self.take_out(*user);
-                self.barred.insert(target.identity);
+                if self.lists(*user) {
+                    self.barred.insert(target.identity);
+                }
             }
             Act::RemoveDevice(device) => {
                 require(CAST[*device].user == own && *device != by.device && self.devices.remove(device))?;
@@ -186,8 +209,32 @@ impl Model {
                 require(*user == own || by.role == OWNER || by.role > current)?;
                 self.users.get_mut(user)?.role = *role;
             }
+            Act::RevokeUser { device, genuine } => {
+                let Actor { user, identity, .. } = CAST[*device];
+                require(by.role >= MEMBER && user != own && *genuine && self.lists(user))?;
+                require(self.users.get(&user)?.identity == identity)?;
+                self.take_out(user);
+                self.barred.insert(identity);
+            }
+            Act::RevokeDevice { device, serial, genuine } => {
+                let user = CAST[*device].user;
+                require((by.role >= MEMBER || user == own) && *device != by.device && *genuine)?;
+                require(self.devices.contains(device) && CAST[*device].serial <= *serial)?;
+                if self.devices_of(user) == 1 {
+                    self.take_out(user);
+                } else {
+                    self.devices.remove(device);
+                    let member = self.users.get_mut(&user)?;
+                    member.least_serial = member.least_serial.max(serial + 1);
+                }
+            }
         }
         Some(())
+    }
+
+    /// Whether the rules list the app of this user.
+    fn lists(&self, user: usize) -> bool {
+        self.rules.both_apps || CAST.iter().any(|actor| actor.user == user && actor.app == 0)
     }
 
     fn add(&mut self, by: &Committer<'_>, device: usize) -> Option<()> {

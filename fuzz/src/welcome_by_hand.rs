@@ -108,23 +108,20 @@ fn confirm(payload: &mut Item, put: bool) -> Option<[u8; 32]> {
     let Item::Array(leaves) = leaves else { return None };
     let leaves: Vec<Item> = leaves.iter().map(leaf_hash).collect::<Option<_>>()?;
     let part = |label: &str, part: &Item| bytes(&hash(label, vec![part.clone()]));
-    let context = hash(
-        "group context",
+    let members = hash(
+        "hash members",
         vec![
-            version.clone(),
-            suite.clone(),
-            group.clone(),
-            epoch.clone(),
             part("hash users", users),
             part("hash barred", barred),
             part("hash leaves", &Item::Array(leaves)),
             next.clone(),
             part("hash policy", policy),
             part("hash info", info),
-            time.clone(),
             transcript.clone(),
         ],
     );
+    let fields = [version, suite, group, epoch, time].into_iter().cloned().chain([bytes(&members)]).collect();
+    let context = hash("group context", fields);
     let Item::Bytes(transcript) = transcript else { return None };
     let epoch_secret: [u8; 32] = expand_label(&hmac(&joiner, &[0; 32]), "epoch", &context);
     let confirmation = hmac(&expand_label::<32>(&epoch_secret, "confirm key", b""), transcript);

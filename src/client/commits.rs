@@ -1,6 +1,7 @@
 //! Commits as they come through the log (`docs/protocol.md`, section 5.6).
 
 use super::event::{EventKind, IntentId};
+use super::own_devices::has_own;
 use super::queue::{Pending, Row};
 use super::session::Session;
 use super::stage::Draft;
@@ -130,7 +131,9 @@ impl Draft<'_> {
         if session.cursor.doubt >= Doubt::Excluded {
             self.emit(session.id(), seq, EventKind::Resumed);
         }
-        session.settle(&mut self.changes);
+        for row in session.settle(&mut self.changes) {
+            self.emit_sent(session, row);
+        }
     }
 
     /// Someone uses keys of this epoch that are not ours, or bits were flipped.
@@ -173,6 +176,7 @@ impl Draft<'_> {
         self.report_skew(session, seq);
         self.check_changed_pins(session, seq, &effects)?;
         drop_done(session, &mut self.changes);
+        self.settle_requests(session);
         if session.status == Status::Active {
             self.emit(session.id(), seq, EventKind::Changed { by: author, effects, intent });
         }
@@ -209,7 +213,8 @@ impl Draft<'_> {
     }
 }
 
-/// A leave that someone has committed needs no commit of ours, and in a new epoch nobody waits for a sign of life.
+/// A leave that someone has committed needs no commit of ours, nor a revocation, and in a new epoch nobody waits for a sign of
+/// life.
 fn drop_done(session: &mut Session, changes: &mut crate::store::ChangeSet) {
     let leaves = &session.group.state.leaves;
     let done: Vec<u64> = session
@@ -217,6 +222,7 @@ fn drop_done(session: &mut Session, changes: &mut crate::store::ChangeSet) {
         .iter()
         .filter(|(_, row)| match row {
             Row::TakeOut { leaf, .. } => !leaves.contains_key(leaf),
+            Row::Revoke(device) => !has_own(session, *device),
             Row::Answer { .. } => true,
             _ => false,
         })

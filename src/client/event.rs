@@ -2,11 +2,13 @@
 
 use core::fmt;
 
+use crate::content::{Content, Posted};
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{Effect, GroupInfo, RejoinRequest};
+use crate::group::{Effect, GroupInfo, JoinRequest, LinkId, RejoinRequest, Role};
 use crate::identity::{AppDomain, UserUri};
-use crate::ids::{DeviceId, GroupId, MessageId};
+use crate::ids::{DeviceId, GroupId, LeafHash, MessageId, Timestamp};
 use crate::limits;
+use crate::report::Evidence;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
 
 /// An event's place in the inbox: 1, 2, 3 and so on.
@@ -45,6 +47,28 @@ pub enum EventKind {
         user: UserUri,
         /// On which device.
         device: DeviceId,
+        /// What its sender could do in the epoch in which it was said.
+        role: Role,
+        /// The group's time in that epoch: that of its last commit. All members have it from the log alike.
+        time: Timestamp,
+        /// What was said: the app's bytes.
+        content: Vec<u8>,
+        /// What a report of it needs, if the device [keeps](super::Client::keep_evidence) that.
+        evidence: Option<Evidence>,
+    },
+    /// A message of our own is in the log, and counts: what [`Message`](Self::Message) is to the others. The event's entry
+    /// is its place.
+    Sent {
+        /// The id that `send` gave.
+        id: MessageId,
+        /// Ourselves.
+        user: UserUri,
+        /// This device.
+        device: DeviceId,
+        /// What we could do in the epoch in which it was said.
+        role: Role,
+        /// The group's time in that epoch.
+        time: Timestamp,
         /// What was said: the app's bytes.
         content: Vec<u8>,
     },
@@ -59,6 +83,16 @@ pub enum EventKind {
     },
     /// We were added. Nothing of the group is read or shown until it is answered.
     Invitation {
+        /// Who added us.
+        by: UserUri,
+        /// What the group is called.
+        info: GroupInfo,
+        /// How many users are in it.
+        users: u32,
+    },
+    /// We are in, without being asked again: another device of our own user added this one, or a member let us in whom we
+    /// [asked](super::Client::ask_to_join) by an invite link. The group is read from here on.
+    Joined {
         /// Who added us.
         by: UserUri,
         /// What the group is called.
@@ -83,11 +117,36 @@ pub enum EventKind {
         /// The request, for [`Change::Readmit`](super::Change::Readmit).
         request: Box<RejoinRequest>,
     },
+    /// Someone outside asks by an invite link to be let in. Told to those who may add users, once for each request.
+    JoinRequested {
+        /// Whose device. It may be a further one of a user who is in: compare the identity keys.
+        user: UserUri,
+        /// Which.
+        device: DeviceId,
+        /// By which link.
+        link: LinkId,
+        /// The request, for [`Change::Admit`](super::Change::Admit) or [`decline`](super::Client::decline).
+        request: Box<JoinRequest>,
+        /// Whether the user was removed from the group before: only an admin can let it in again, and no client does so by
+        /// itself.
+        barred: bool,
+    },
+    /// A request to be let in was declined: one to this group by a member, or one of this device by the hub, which does not
+    /// take it.
+    JoinDeclined {
+        /// Which.
+        request: LeafHash,
+        /// The member.
+        by: Option<UserUri>,
+    },
     /// A user has another identity key in this group than the one this device knows. Told each time, until the app
     /// [accepts](super::Client::accept_identity) the new one.
     IdentityChanged {
         /// Who.
         user: UserUri,
+        /// Whether the key that this device knows was [verified](super::Client::verify_user): then somebody may well sit
+        /// between. Always for one's own user, whose key the device's credential names.
+        verified: bool,
     },
     /// A queued message cannot be sent: the hub refused it for good, or our role no longer may post.
     MessageDropped {
@@ -141,6 +200,14 @@ impl EventKind {
         match self {
             Self::Invitation { .. } => Some("show who invites, then answer the invitation"),
             Self::RejoinRequested { .. } => Some("ask the user, then readmit the device or ignore the request"),
+            Self::JoinRequested { .. } => Some("ask the user, then admit or decline the request"),
+            Self::JoinDeclined { by: None, .. } => {
+                Some("show that the hub does not take the request: ask for another link")
+            }
+            Self::IdentityChanged { verified: true, .. } => Some(
+                "you had verified this user: say nothing in confidence until you have compared safety numbers again, face to \
+                 face or by voice; accept the new identity key only if they match",
+            ),
             Self::IdentityChanged { .. } => Some("compare safety numbers, then accept the user's new identity key"),
             Self::RootChanged { .. } => Some("check the app's root key over another channel, then accept it"),
             Self::IntentDropped { .. } | Self::MessageDropped { .. } => {
@@ -152,10 +219,31 @@ impl EventKind {
             Self::Gap { .. } => Some("fetch the group's log again from the expected entry"),
             Self::CloneSuspected => Some("check whether a copy of this device's store is in use elsewhere"),
             Self::ClockSkew => Some("check this device's clock"),
-            Self::Message { .. } | Self::Changed { .. } | Self::Rejoined { .. } | Self::Void { .. } | Self::Resumed => {
-                None
-            }
+            Self::Message { .. }
+            | Self::Sent { .. }
+            | Self::Changed { .. }
+            | Self::Joined { .. }
+            | Self::Rejoined { .. }
+            | Self::JoinDeclined { by: Some(_), .. }
+            | Self::Void { .. }
+            | Self::Resumed => None,
         }
+    }
+}
+
+impl Event {
+    /// What was said, if this is a message, one's own or another's, in the form of [`content`](crate::content): for a
+    /// [`Conversation`](crate::content::Conversation). None for other events, and for bytes that are not of that form.
+    #[must_use]
+    pub fn posted(&self) -> Option<Posted> {
+        let (EventKind::Message { id, user, role, time, content, .. }
+        | EventKind::Sent { id, user, role, time, content, .. }) = &self.what
+        else {
+            return None;
+        };
+        let content = Content::from_bytes(content).ok()?;
+        let moderates = *role >= Role::Admin;
+        Some(Posted { id: *id, seq: self.seq, user: user.clone(), moderates, time: *time, content })
     }
 }
 
@@ -181,8 +269,12 @@ public_encoding!(Event);
 impl Wire for EventKind {
     fn write(&self, w: &mut Writer) {
         match self {
-            Self::Message { id, user, device, content } => {
-                w.array(5).uint(0).item(id).item(user).item(device).bytes(content)
+            Self::Message { id, user, device, role, time, content, evidence } => {
+                w.array(8).uint(0).item(id).item(user).item(device).item(role).item(time).bytes(content);
+                w.option(evidence.as_ref())
+            }
+            Self::Sent { id, user, device, role, time, content } => {
+                w.array(7).uint(21).item(id).item(user).item(device).item(role).item(time).bytes(content)
             }
             Self::Changed { by, effects, intent } => {
                 w.array(4).uint(1).item(by).list(effects.iter());
@@ -192,12 +284,17 @@ impl Wire for EventKind {
                 }
             }
             Self::Invitation { by, info, users } => w.array(4).uint(2).item(by).item(info).uint((*users).into()),
+            Self::Joined { by, info, users } => w.array(4).uint(18).item(by).item(info).uint((*users).into()),
             Self::Rejoined { by } => w.array(2).uint(3).item(by),
             Self::Removed => w.array(1).uint(4),
             Self::RejoinRequested { user, device, request } => {
                 w.array(4).uint(5).item(user).item(device).item(request.as_ref())
             }
-            Self::IdentityChanged { user } => w.array(2).uint(6).item(user),
+            Self::JoinRequested { user, device, link, request, barred } => {
+                w.array(6).uint(19).item(user).item(device).item(link).item(request.as_ref()).bool(*barred)
+            }
+            Self::JoinDeclined { request, by } => w.array(3).uint(20).item(request).option(by.as_ref()),
+            Self::IdentityChanged { user, verified } => w.array(3).uint(6).item(user).bool(*verified),
             Self::IntentDropped { intent, why } => w.array(3).uint(7).uint(intent.0).uint(kind_number(*why)),
             Self::Void { entries } => w.array(2).uint(8).uint((*entries).into()),
             Self::Excluded => w.array(1).uint(9),
@@ -213,24 +310,44 @@ impl Wire for EventKind {
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        let len = r.array_up_to(5)?;
+        let len = r.array_up_to(8)?;
         Ok(match (len, r.u8()?) {
-            (5, 0) => Self::Message {
+            (8, 0) => Self::Message {
                 id: r.item()?,
                 user: r.item()?,
                 device: r.item()?,
+                role: r.item()?,
+                time: r.item()?,
+                content: r.bytes(limits::MESSAGE_CONTENT)?.to_vec(),
+                evidence: r.option()?,
+            },
+            (7, 21) => Self::Sent {
+                id: r.item()?,
+                user: r.item()?,
+                device: r.item()?,
+                role: r.item()?,
+                time: r.item()?,
                 content: r.bytes(limits::MESSAGE_CONTENT)?.to_vec(),
             },
             (4, 1) => Self::Changed {
                 by: r.item()?,
-                effects: r.list(limits::PROPOSALS.saturating_add(1))?,
+                effects: r.list(limits::PROPOSALS.saturating_add(2 * limits::LINKS))?,
                 intent: if r.null()? { None } else { Some(IntentId(r.u64()?)) },
             },
             (4, 2) => Self::Invitation { by: r.item()?, info: r.item()?, users: r.u32()? },
+            (4, 18) => Self::Joined { by: r.item()?, info: r.item()?, users: r.u32()? },
             (2, 3) => Self::Rejoined { by: r.item()? },
             (1, 4) => Self::Removed,
             (4, 5) => Self::RejoinRequested { user: r.item()?, device: r.item()?, request: Box::new(r.item()?) },
-            (2, 6) => Self::IdentityChanged { user: r.item()? },
+            (6, 19) => Self::JoinRequested {
+                user: r.item()?,
+                device: r.item()?,
+                link: r.item()?,
+                request: Box::new(r.item()?),
+                barred: r.bool()?,
+            },
+            (3, 20) => Self::JoinDeclined { request: r.item()?, by: r.option()? },
+            (3, 6) => Self::IdentityChanged { user: r.item()?, verified: r.bool()? },
             (3, 7) => Self::IntentDropped { intent: IntentId(r.u64()?), why: kind_of(r.u64()?) },
             (2, 8) => Self::Void { entries: r.u32()? },
             (1, 9) => Self::Excluded,

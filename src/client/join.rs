@@ -80,6 +80,7 @@ impl Draft<'_> {
             let asked = &self.memory.session(self.store, group)?.cursor.rejoin;
             unused.retain(|id| !asked.contains(id));
         }
+        unused.retain(|id| !self.memory.joins.contains_key(id));
         for id in unused {
             self.drop_package(&id);
         }
@@ -89,10 +90,15 @@ impl Draft<'_> {
     /// A package that is valid from now on, but not before `earliest`.
     pub(super) fn new_package(&mut self, last_resort: bool, earliest: Timestamp) -> Result<KeyPackage> {
         let now = self.environment.now().max(earliest);
-        let actor = self.memory.device.actor();
         let lifetime = if last_resort { limits::LAST_RESORT_LIFETIME } else { limits::KEY_PACKAGE_LIFETIME };
+        self.package_for(Validity { not_before: now, not_after: now.after(lifetime) }, last_resort)
+    }
+
+    /// A package for this time, as far as the device's credential goes.
+    pub(super) fn package_for(&mut self, validity: Validity, last_resort: bool) -> Result<KeyPackage> {
+        let actor = self.memory.device.actor();
         let credential = actor.identity.credential().validity();
-        let validity = Validity { not_before: now, not_after: now.after(lifetime).min(credential.not_after) };
+        let validity = Validity { not_after: validity.not_after.min(credential.not_after), ..validity };
         let options = PackageOptions { capabilities: actor.capabilities.clone(), validity, last_resort };
         let (package, secrets) = KeyPackage::create(actor.identity, actor.signer, options, self.environment.rng())?;
         let entry = PackageEntry { id: package.id(), not_after: validity.not_after, last_resort };
@@ -106,8 +112,9 @@ impl Draft<'_> {
     fn drop_expired_packages(&mut self) {
         // A welcome may still be under way for a day.
         let limit = self.environment.now().0.saturating_sub(24 * 60 * 60);
-        let expired: Vec<LeafHash> =
-            self.memory.packages.values().filter(|entry| entry.not_after.0 < limit).map(|entry| entry.id).collect();
+        let joins = &self.memory.joins;
+        let expired = |entry: &&PackageEntry| entry.not_after.0 < limit && !joins.contains_key(&entry.id);
+        let expired: Vec<LeafHash> = self.memory.packages.values().filter(expired).map(|entry| entry.id).collect();
         for id in expired {
             self.drop_package(&id);
         }
@@ -129,7 +136,9 @@ impl Draft<'_> {
         };
         let held = self.memory.groups.contains(&entry.group);
         let asked = held && self.memory.session(self.store, entry.group)?.cursor.rejoin.contains(id);
-        if !self.memory.packages.contains_key(id) || held && !asked {
+        // Whoever lets us in where we have not asked uses a request of ours for something else.
+        let elsewhere = self.memory.joins.get(id).is_some_and(|join| join.group != entry.group);
+        if !self.memory.packages.contains_key(id) || held && !asked || elsewhere {
             return Ok(false);
         }
         let Some(record) = self.load(&records::package(id))? else { return Ok(false) };
@@ -147,8 +156,9 @@ impl Draft<'_> {
             self.settle_package(stored, joined.welcome);
             self.rejoin((entry.seq, seen), joined)?;
         } else {
+            let id = stored.package.id();
             self.settle_package(stored, joined.welcome);
-            self.join((entry.seq, seen), joined)?;
+            self.join((entry.seq, seen), joined, &id)?;
         }
         Ok(true)
     }
@@ -172,18 +182,33 @@ impl Draft<'_> {
         }
     }
 
-    fn join(&mut self, (seq, seen): (u64, Hash), joined: Joined) -> Result<()> {
+    /// Enters a group that this device was added to by `package`: as an invitation, unless its user has consented already.
+    fn join(&mut self, (seq, seen): (u64, Hash), joined: Joined, package: &LeafHash) -> Result<()> {
         let state = &joined.group.state;
-        let by = state.member(joined.inviter)?.0.user().clone();
+        let inviter = state.member(joined.inviter)?.0;
         let users = u32::try_from(state.users.len()).unwrap_or(u32::MAX);
-        let what = EventKind::Invitation { by, info: state.info.clone(), users };
+        let (by, info) = (inviter.user().clone(), state.info().clone());
+        let asked = self.memory.joins.get(package).is_some_and(|join| join.is_answered_by(state));
+        let consented = asked && !joined.readmitted || self.is_own_user(inviter);
+        let (status, what) = if consented {
+            (Status::Active, EventKind::Joined { by, info, users })
+        } else {
+            (Status::Invited, EventKind::Invitation { by, info, users })
+        };
         let cursor = Cursor::after(seq, seen, self.environment.now());
-        let session = self.enter(joined, Status::Invited, cursor);
+        let session = self.enter(joined, status, cursor);
         let group = session.id();
         self.emit(group, seq, what);
-        self.check_pins(&session, seq, false)?;
+        self.check_pins(&session, seq, consented)?;
+        self.drop_joins_of(group);
         self.keep(session);
         Ok(())
+    }
+
+    /// Whether a leaf is of this device's own user: its identity key has certified both devices.
+    fn is_own_user(&self, leaf: &Leaf) -> bool {
+        let own = self.memory.device.identity();
+        leaf.user() == own.user() && leaf.identity_key() == own.identity_key()
     }
 
     /// Comes back into a group: the old state is erased, and what was queued goes out again.
@@ -201,15 +226,22 @@ impl Draft<'_> {
         cursor.rejoin = core::mem::take(&mut old.cursor.rejoin);
         cursor.rejoin.retain(|id| self.memory.packages.contains_key(id));
         let mut session = self.enter(joined, Status::Active, cursor);
+        session.doorbook = core::mem::take(&mut old.doorbook);
+        session.save_doorbook(&mut self.changes);
         for (number, row) in old.queue {
             let row = match row {
                 Row::Message { content, id, .. } if !signs.contains(&number) => {
-                    Row::Message { content, id, sealed: None, echoed: false }
+                    Row::Message { content, id, sealed: None, echo: None }
                 }
                 Row::Change(change) => Row::Change(change),
-                Row::Message { .. } | Row::Create | Row::TakeOut { .. } | Row::Request(_) | Row::Answer { .. } => {
-                    continue;
-                }
+                // Whom to revoke is found out anew.
+                Row::Message { .. }
+                | Row::Create
+                | Row::TakeOut { .. }
+                | Row::Admit { .. }
+                | Row::Revoke(_)
+                | Row::Request(_)
+                | Row::Answer { .. } => continue,
             };
             session.restore_row(number, row, &mut self.changes);
         }

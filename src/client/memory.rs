@@ -3,8 +3,11 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::ask::OpenJoin;
 use super::device::{Device, DeviceKeys};
+use super::own_devices::OwnDevices;
 use super::records;
+use super::reports::Settings;
 use super::session::Session;
 use super::stored;
 use crate::crypto::sign::Signer;
@@ -17,9 +20,12 @@ use crate::wire::{Reader, Wire, Writer};
 pub(super) struct Memory {
     pub(super) version: u64,
     pub(super) device: Device,
+    pub(super) own: OwnDevices,
+    pub(super) settings: Settings,
     pub(super) counters: Counters,
     pub(super) groups: BTreeSet<GroupId>,
     pub(super) packages: BTreeMap<LeafHash, PackageEntry>,
+    pub(super) joins: BTreeMap<LeafHash, OpenJoin>,
     pub(super) sessions: BTreeMap<GroupId, Session>,
 }
 
@@ -61,15 +67,19 @@ impl Memory {
         let memory = Self {
             version: changes.base(),
             device: Device::new(keys)?,
+            own: OwnDevices::default(),
+            settings: Settings::default(),
             counters: Counters { first_event: 1, next_event: 1 },
             groups: BTreeSet::new(),
             packages: BTreeMap::new(),
+            joins: BTreeMap::new(),
             sessions: BTreeMap::new(),
         };
         changes.put(records::device(), memory.device.record());
         memory.save_counters(&mut changes);
         memory.save_groups(&mut changes);
         memory.save_packages(&mut changes);
+        memory.save_joins(&mut changes);
         Ok((memory, changes))
     }
 
@@ -82,18 +92,24 @@ impl Memory {
         let record = records::load(store, &records::device())?
             .ok_or(Error::new(ErrorKind::Misuse, "this store holds no device: create one"))?;
         let device = Device::read(&record, signer)?;
+        let own = records::load(store, &records::own_devices())?;
+        let own = own.map(|record| OwnDevices::read(&record)).transpose()?.unwrap_or_default();
         let counters = records::decode(&need(records::counters())?, 2, |r| {
             Ok(Counters { first_event: r.u64()?, next_event: r.u64()? })
         })?;
         counters.check(store)?;
         let groups = records::decode_list(&need(records::groups())?)?.into_iter().collect();
         let packages: Vec<PackageEntry> = records::decode_list(&need(records::packages())?)?;
+        let joins: Vec<OpenJoin> = records::decode_list(&need(records::joins())?)?;
         Ok(Self {
             version,
             device,
+            own,
+            settings: Settings::load(store)?,
             counters,
             groups,
             packages: packages.into_iter().map(|entry| (entry.id, entry)).collect(),
+            joins: joins.into_iter().map(|join| (join.request, join)).collect(),
             sessions: BTreeMap::new(),
         })
     }

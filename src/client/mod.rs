@@ -4,35 +4,43 @@
 //! [`receive`](Client::receive), events come out; content goes in through [`send`](Client::send), posts for the hub come
 //! out of [`outbox`](Client::outbox). Everything a call gives is durable before it is given.
 
+mod ask;
 mod change;
 mod commits;
 mod device;
 mod event;
 mod join;
+mod links;
 mod memory;
+mod own_devices;
 mod pins;
 mod queue;
 mod receive;
 mod records;
+mod reports;
 mod send;
 mod session;
 mod stage;
 mod standing;
 mod stored;
+mod verification;
 
 use core::fmt;
 
+pub use ask::OpenJoin;
 pub use change::Change;
 pub use device::{DeviceKeys, Environment, System};
 pub use event::{Event, EventId, EventKind, IntentId};
 pub use join::Answer;
+pub use own_devices::{OwnDevice, Revocation};
 pub use receive::Summary;
 pub use stage::{Draft, Saved, Staged};
 pub use standing::Status;
+pub use verification::Verification;
 
 use crate::crypto::sign::{Signer, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{Group, GroupInfo, GroupState, Policy};
+use crate::group::{AuthenticatorDigits, Group, GroupInfo, GroupState, InviteLink, JoinRequest, LinkId, Policy};
 use crate::identity::{AppDomain, DeviceIdentity, KeyPackage, SafetyNumber, UserUri};
 use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex, MessageId, Timestamp};
 use crate::log::{LogEntry, Post, PostReply};
@@ -62,6 +70,7 @@ pub struct GroupView<'c> {
     reads: bool,
     queued: usize,
     next: u64,
+    doorbook: &'c links::Doorbook,
 }
 
 /// What to ask a group's hub for.
@@ -165,13 +174,10 @@ impl Client {
     }
 
     /// Takes `key` for a user's identity key from now on, after [`EventKind::IdentityChanged`] and a comparison of safety
-    /// numbers, or ahead of any group.
+    /// numbers, or ahead of any group. Another key than the one that was [verified](Self::verify_user) drops the mark; after
+    /// a comparison [`mark_verified`](Self::mark_verified) accepts and marks in one.
     pub fn accept_identity(&mut self, user: &UserUri, key: &VerifyKey) -> Result<()> {
-        self.run(|draft| {
-            draft.accept_identity(user, key);
-            Ok(())
-        })
-        .map(|saved| saved.value)
+        self.run(|draft| draft.accept_identity(user, key)).map(|saved| saved.value)
     }
 
     /// Takes these for an app's root keys from now on, after [`EventKind::RootChanged`], or ahead of any group.
@@ -288,6 +294,56 @@ impl Client {
         self.run(|draft| draft.forget(*group)).map(|saved| saved.value)
     }
 
+    /// Opens an invite link to a group: whoever is given it can ask to be let in, for `lifetime` seconds or until it is
+    /// [closed](Change::CloseLink). It is open once its commit is through the log. `hub` is where to ask, at most 255 bytes
+    /// in whatever form the apps agree on.
+    ///
+    /// The link is given once and kept nowhere: [share it](InviteLink::to_text) with those who are to ask. Fails with
+    /// `NotAllowed` unless this device's user may both add users and change the info, and with `Limit` if the group has
+    /// 16 links open.
+    pub fn open_link(&mut self, group: &GroupId, hub: &str, lifetime: u64) -> Result<InviteLink> {
+        self.run(|draft| draft.open_link(*group, hub, lifetime)).map(|saved| saved.value)
+    }
+
+    /// Has this client admit by itself whoever asks by this link from now on, or stop doing so. The setting is this
+    /// device's own and lasts until the link is closed or has expired.
+    ///
+    /// It never admits anyone who was removed before, nor a further device of a user who is in, nor a request that a member
+    /// declined, nor the same request twice; those are for the user. Fails with `NotAllowed` if this device's user may not
+    /// add users, and with `Expired` if there is no such link.
+    pub fn auto_approve(&mut self, group: &GroupId, link: LinkId, on: bool) -> Result<()> {
+        self.run(|draft| draft.auto_approve(*group, link, on)).map(|saved| saved.value)
+    }
+
+    /// Declines a request to be let in: the other members who could admit it are told, so that their apps need not ask
+    /// again, and no client admits it by itself. Whoever asked is told nothing. Its id is that of the message that says so.
+    ///
+    /// Fails with `NotAllowed` if this device's user may not add users.
+    pub fn decline(&mut self, group: &GroupId, request: &JoinRequest) -> Result<MessageId> {
+        self.run(|draft| draft.decline(*group, request)).map(|saved| saved.value)
+    }
+
+    /// Asks to be let into a group by an invite link. The request goes out with the next [`outbox`](Self::outbox), to the
+    /// [hub](InviteLink::hub) of the group, and holds for a day. Whoever lets this device in by it needs no further
+    /// answer: the group is then [joined](EventKind::Joined).
+    ///
+    /// Gives the request's id. Fails with `Expired` if the link has, with `Misuse` if the group is held, and with `Limit`
+    /// beyond 64 requests.
+    pub fn ask_to_join(&mut self, link: &InviteLink) -> Result<LeafHash> {
+        self.run(|draft| draft.ask_to_join(link)).map(|saved| saved.value)
+    }
+
+    /// Takes back a request to be let in: it is posted no more, and an answer to it is not opened. Members who have it
+    /// already may still act on it, and then see a device that never speaks.
+    pub fn withdraw(&mut self, request: &LeafHash) -> Result<()> {
+        self.run(|draft| draft.withdraw(request)).map(|saved| saved.value)
+    }
+
+    /// This device's requests to be let in that may still be answered, in no particular order.
+    pub fn open_joins(&mut self) -> Result<Vec<OpenJoin>> {
+        Ok(self.memory()?.joins.values().cloned().collect())
+    }
+
     /// The groups this device holds.
     pub fn groups(&mut self) -> Result<Vec<GroupId>> {
         Ok(self.memory()?.groups.iter().copied().collect())
@@ -304,6 +360,7 @@ impl Client {
             reads: session.status.reads(),
             queued: session.queue.len(),
             next: session.cursor.next,
+            doorbook: &session.doorbook,
         })
     }
 
@@ -411,6 +468,16 @@ impl GroupView<'_> {
         self.group.authenticator()
     }
 
+    /// The authenticator as 60 digits, or a QR code, which members compare over another channel. `NotMember` if this device
+    /// has stopped in the group.
+    pub fn authenticator_digits(&self) -> Result<AuthenticatorDigits> {
+        if !self.reads && self.status != Status::Invited {
+            return Err(Error::new(ErrorKind::NotMember, "this device has stopped in the group"));
+        }
+        let state = self.group.state();
+        Ok(AuthenticatorDigits::new(state.group(), state.epoch(), self.group.authenticator()))
+    }
+
     /// A 32-byte secret that only the members of this epoch can derive, for another use such as a call.
     ///
     /// Fails with `NotMember` if this device has stopped in the group: its secrets are erased.
@@ -446,6 +513,12 @@ impl GroupView<'_> {
     #[must_use]
     pub fn supports(&self, feature: u32) -> bool {
         self.group.state().supports(feature)
+    }
+
+    /// Whether this client admits by itself who asks by this link.
+    #[must_use]
+    pub fn auto_approves(&self, link: LinkId) -> bool {
+        self.doorbook.admits(link)
     }
 
     /// The devices of one user.

@@ -12,6 +12,12 @@ use crate::group::Effect;
 use crate::identity::{AppDomain, UserUri};
 use crate::store::RecordKey;
 
+/// What is known of a user: the identity key, and whether it was compared with the user over another channel.
+pub(super) struct Pin {
+    pub(super) key: [u8; 32],
+    pub(super) verified: bool,
+}
+
 impl Draft<'_> {
     /// Compares everyone in a group with what is known, and keeps what is new if `keep` says so.
     pub(super) fn check_pins(&mut self, session: &Session, seq: u64, keep: bool) -> Result<()> {
@@ -36,16 +42,16 @@ impl Draft<'_> {
     fn check_user(&mut self, session: &Session, seq: u64, user: &UserUri, keep: bool) -> Result<()> {
         let Some(entry) = session.group.state.users.get(user) else { return Ok(()) };
         let own = self.memory.device.identity();
-        let expected = if user == own.user() {
-            Some(vec![*own.identity_key().as_bytes()])
+        let known = if user == own.user() {
+            Some(Pin { key: *own.identity_key().as_bytes(), verified: true })
         } else {
-            self.pinned(&records::pin_user(user))?
+            self.pin_of(user)?
         };
-        match expected {
-            Some(known) if !known.contains(entry.identity.as_bytes()) => {
-                self.emit(session.id(), seq, EventKind::IdentityChanged { user: user.clone() });
+        match known {
+            Some(Pin { key, verified }) if key != *entry.identity.as_bytes() => {
+                self.emit(session.id(), seq, EventKind::IdentityChanged { user: user.clone(), verified });
             }
-            None if keep => self.keep_pin(records::pin_user(user), &[*entry.identity.as_bytes()]),
+            None if keep => self.keep_user(user, Pin { key: *entry.identity.as_bytes(), verified: false }),
             _ => {}
         }
         Ok(())
@@ -73,8 +79,27 @@ impl Draft<'_> {
     }
 
     /// See [`Client::accept_identity`](super::Client::accept_identity).
-    pub fn accept_identity(&mut self, user: &UserUri, key: &VerifyKey) {
-        self.keep_pin(records::pin_user(user), &[*key.as_bytes()]);
+    pub fn accept_identity(&mut self, user: &UserUri, key: &VerifyKey) -> Result<()> {
+        let known = self.pin_of(user)?;
+        // Verified is a key, not a user: another one has to be compared again.
+        let verified = known.is_some_and(|known| known.verified && known.key == *key.as_bytes());
+        self.keep_user(user, Pin { key: *key.as_bytes(), verified });
+        Ok(())
+    }
+
+    /// The identity key that this device knows of another user.
+    pub(super) fn pin_of(&self, user: &UserUri) -> Result<Option<Pin>> {
+        let record = self.load(&records::pin_user(user))?;
+        record
+            .map(|record| records::decode(&record, 2, |r| Ok(Pin { key: r.fixed()?, verified: r.bool()? })))
+            .transpose()
+    }
+
+    pub(super) fn keep_user(&mut self, user: &UserUri, Pin { key, verified }: Pin) {
+        let record = records::encode(2, |w| {
+            w.bytes(&key).bool(verified);
+        });
+        self.changes.put(records::pin_user(user), record);
     }
 
     /// See [`Client::accept_roots`](super::Client::accept_roots).

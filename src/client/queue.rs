@@ -7,8 +7,8 @@ use crate::crypto::kem::SealSecret;
 use crate::crypto::sign::{Signature, SigningKey};
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
-use crate::group::{FreshKeys, LeaveScope, MessageContent, Said};
-use crate::ids::{Generation, LeafIndex, MessageId, Timestamp};
+use crate::group::{FreshKeys, JoinRequest, LeaveScope, MessageKind, Role, kind_of};
+use crate::ids::{DeviceId, Generation, LeafIndex, MessageId, Timestamp};
 use crate::log::PostBody;
 use crate::secret::Secret;
 use crate::wire::{Reader, Wire, Writer};
@@ -19,31 +19,64 @@ pub(super) enum Row {
     /// The group's log is to be opened.
     Create,
     /// A message, kept as content until its echo counts.
-    Message { content: Vec<u8>, id: MessageId, sealed: Option<Sealed>, echoed: bool },
+    Message { content: Vec<u8>, id: MessageId, sealed: Option<Sealed>, echo: Option<Echo> },
     /// A change, until its commit returns.
     Change(Change),
     /// Another member's leave, to be committed once `not_before` has passed and while it can be.
     TakeOut { leaf: LeafIndex, scope: LeaveScope, signature: Signature, not_before: Timestamp },
     /// A request to be readmitted.
     Request(Envelope),
+    /// A revoked device of our own user, to be taken out.
+    Revoke(DeviceId),
     /// An answer to a member that asks whether others are still in this epoch, unless one is given before.
     Answer { to: LeafIndex, not_before: Timestamp, spoken: Option<LeafIndex> },
+    /// A request to be let in that this client admits by itself, once `not_before` has passed and while it can.
+    Admit { request: Box<JoinRequest>, not_before: Timestamp },
 }
 
 impl Row {
     /// Whether this is a message that the protocol sends by itself.
     pub(super) fn is_sign(&self) -> bool {
-        matches!(self.said(), Some(Said::Leave(..) | Said::Here { .. }))
+        matches!(self.kind(), Some(MessageKind::Leave | MessageKind::Here))
+    }
+
+    /// Whether this becomes a commit.
+    pub(super) const fn is_commit(&self) -> bool {
+        matches!(self, Self::Change(_) | Self::Revoke(_) | Self::TakeOut { .. } | Self::Admit { .. })
+    }
+
+    /// Whether this is what the app said.
+    pub(super) fn is_app(&self) -> bool {
+        self.kind() == Some(MessageKind::App)
     }
 
     /// Whether this is a sign of life, or asks for one.
     pub(super) fn is_here(&self) -> bool {
-        matches!(self.said(), Some(Said::Here { .. }))
+        self.kind() == Some(MessageKind::Here)
     }
 
-    fn said(&self) -> Option<Said> {
+    fn kind(&self) -> Option<MessageKind> {
         let Self::Message { content, .. } = self else { return None };
-        MessageContent::decode(content).ok().map(|content| content.said)
+        kind_of(content)
+    }
+}
+
+/// Where a message of ours came back in the log, and what its sender and the group were then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Echo {
+    pub(super) seq: u64,
+    pub(super) role: Role,
+    pub(super) time: Timestamp,
+}
+
+impl Wire for Echo {
+    fn write(&self, w: &mut Writer) {
+        w.array(3).uint(self.seq).item(&self.role).item(&self.time);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self> {
+        r.array(3)?;
+        Ok(Self { seq: r.u64()?, role: r.item()?, time: r.item()? })
     }
 }
 
@@ -67,8 +100,8 @@ pub(super) fn row_record(row: &Row) -> Vec<u8> {
     records::encode(1, |w| {
         match row {
             Row::Create => w.array(1).uint(0),
-            Row::Message { content, id, sealed, echoed } => {
-                w.array(5).uint(1).bytes(content).item(id).bool(*echoed);
+            Row::Message { content, id, sealed, echo } => {
+                w.array(5).uint(1).bytes(content).item(id).option(echo.as_ref());
                 match sealed {
                     Some(Sealed { generation, frame }) => w.array(2).item(generation).bytes(frame),
                     None => w.null(),
@@ -82,6 +115,8 @@ pub(super) fn row_record(row: &Row) -> Vec<u8> {
             Row::Answer { to, not_before, spoken } => {
                 w.array(4).uint(5).item(to).item(not_before).option(spoken.as_ref())
             }
+            Row::Admit { request, not_before } => w.array(3).uint(6).item(request.as_ref()).item(not_before),
+            Row::Revoke(device) => w.array(2).uint(8).item(device),
         };
     })
 }
@@ -92,18 +127,20 @@ pub(super) fn read_row(r: &mut Reader<'_>) -> Result<Row> {
         (1, 0) => Row::Create,
         (5, 1) => {
             let content = r.bytes(usize::MAX)?.to_vec();
-            let (id, echoed) = (r.item()?, r.bool()?);
+            let (id, echo) = (r.item()?, r.option()?);
             let sealed = if r.null()? {
                 None
             } else {
                 r.array(2)?;
                 Some(Sealed { generation: r.item()?, frame: r.bytes(usize::MAX)?.to_vec() })
             };
-            Row::Message { content, id, sealed, echoed }
+            Row::Message { content, id, sealed, echo }
         }
         (2, 2) => Row::Change(r.item()?),
         (5, 3) => Row::TakeOut { leaf: r.item()?, scope: r.item()?, signature: r.item()?, not_before: r.item()? },
         (2, 4) => Row::Request(r.item()?),
+        (3, 6) => Row::Admit { request: Box::new(r.item()?), not_before: r.item()? },
+        (2, 8) => Row::Revoke(r.item()?),
         (4, 5) => Row::Answer { to: r.item()?, not_before: r.item()?, spoken: r.option()? },
         _ => return Err(Error::damaged("not a row of the queue")),
     })

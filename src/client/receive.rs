@@ -3,19 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::EventKind;
-use super::queue::{Row, row_record};
+use super::queue::{Echo, Row, row_record};
 use super::records;
 use super::session::Session;
 use super::stage::Draft;
 use super::standing::{Doubt, Status};
 use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
-use crate::envelope::EnvelopeFor;
+use crate::envelope::{EnvelopeFor, EnvelopeType};
 use crate::error::{ErrorKind, Result};
-use crate::group::{Group, LeaveScope, MessageContent, Said, leave_input, message_id, open_message};
+use crate::group::{
+    Group, GroupContext, LeaveScope, MessageContent, Said, app_bytes, leave_input, message_id, open_message,
+};
 use crate::ids::{Generation, GroupId, LeafIndex, MessageId};
 use crate::log::{EntryBody, LogEntry};
 use crate::ratchet::{Frame, OwnFrame, Received as Decrypted};
+use crate::report::Evidence;
 use crate::wire::Wire;
 
 /// Seconds within which the members take turns at what only one must do.
@@ -136,6 +139,9 @@ impl Draft<'_> {
             .iter()
             .filter_map(|(_, sort)| if let Sort::Other(frame) = sort { Some(*frame) } else { None })
             .collect();
+        let keep = self.memory.settings.evidence;
+        session.chains.keep_proofs(keep);
+        let context = keep.then(|| session.group.state.context());
         let mut decrypted = session.chains.decrypt_batch(&session.group.secrets.context, &frames).into_iter();
         self.save_steps(session, decrypted.as_slice());
 
@@ -144,7 +150,7 @@ impl Draft<'_> {
             let counts = match sort {
                 Sort::Own(frame, generation) => self.own_message(session, seq, (frame, generation), summary)?,
                 Sort::Other(_) => match decrypted.next() {
-                    Some(Ok(message)) => self.message(session, seq, message),
+                    Some(Ok(message)) => self.message(session, seq, message, context.as_ref()),
                     Some(Err(error)) if error.kind() == ErrorKind::Duplicate => {
                         summary.duplicates = summary.duplicates.saturating_add(1);
                         true
@@ -186,8 +192,15 @@ impl Draft<'_> {
         session.save_chains(&moved, &late, &mut self.changes);
     }
 
-    /// A member's message, authenticated. Whether it counts.
-    fn message(&mut self, session: &mut Session, seq: u64, message: Decrypted) -> bool {
+    /// A member's message, authenticated. Whether it counts. With the group's context it comes with evidence.
+    fn message(
+        &mut self,
+        session: &mut Session,
+        seq: u64,
+        mut message: Decrypted,
+        context: Option<&GroupContext>,
+    ) -> bool {
+        let proof = message.proof.take();
         let Ok((seen, bytes)) = open_message(&message.content) else { return false };
         if session.cursor.seen.starts_with(&seen) {
             self.support(session, seq, message.leaf);
@@ -200,11 +213,21 @@ impl Draft<'_> {
             Said::App(_) if user.role < state.policy.post => false,
             Said::App(said) => {
                 let id = message_id(session.id(), leaf.user(), leaf.device(), bytes);
-                let what = EventKind::Message { id, user: leaf.user().clone(), device: leaf.device(), content: said };
                 if session.status == Status::Active {
+                    let at = (message.leaf, message.generation);
+                    let evidence = context.zip(proof).and_then(|(context, proof)| {
+                        Evidence::new((context, leaf), at, *proof, (seen, content.nonce)).ok()
+                    });
+                    let (role, time) = (user.role, state.time);
+                    let (user, device) = (leaf.user().clone(), leaf.device());
+                    let what = EventKind::Message { id, user, device, role, time, content: said, evidence };
                     self.emit(session.id(), seq, what);
                 }
                 true
+            }
+            Said::Decline(request) => {
+                let by = leaf.user().clone();
+                self.declined(session, seq, &by, request)
             }
             Said::Leave(scope, signature) => self.take_up_leave(session, message.leaf, (scope, signature)),
             Said::Here { asks } => {
@@ -240,7 +263,7 @@ impl Draft<'_> {
     }
 
     /// How long to wait, at random, for another member to do what only one must.
-    fn turn(&mut self) -> u64 {
+    pub(super) fn turn(&mut self) -> u64 {
         let mut byte = [0];
         self.environment.rng().fill_bytes(&mut byte);
         u64::from(byte[0]) % TURN
@@ -275,8 +298,8 @@ impl Draft<'_> {
         summary: &mut Summary,
     ) -> Result<bool> {
         let sent = session.queue.iter().find_map(|(number, row)| match row {
-            Row::Message { sealed: Some(sealed), id, echoed, .. } if sealed.generation == generation => {
-                Some((*number, *id, *echoed, sealed.frame == frame))
+            Row::Message { sealed: Some(sealed), id, echo, .. } if sealed.generation == generation => {
+                Some((*number, *id, echo.is_some(), sealed.frame == frame))
             }
             _ => None,
         });
@@ -287,9 +310,11 @@ impl Draft<'_> {
             }
             self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
             let state = &session.group.state;
-            let may_post = state.member(session.group.own).is_ok_and(|(_, user)| user.role >= state.policy.post);
+            let (role, time) = (state.member(session.group.own)?.1.role, state.time);
+            let may_post = role >= state.policy.post;
             let said_by_app = session.queue.get(&number).is_some_and(|row| !row.is_sign());
-            if !may_post && said_by_app && session.status == Status::Active {
+            let is_app = session.queue.get(&number).is_some_and(Row::is_app);
+            if !may_post && is_app && session.status == Status::Active {
                 session.drop_row(number, &mut self.changes);
                 let why = ErrorKind::NotAllowed;
                 self.emit(session.id(), seq, EventKind::MessageDropped { id, why });
@@ -301,7 +326,7 @@ impl Draft<'_> {
                 if said_by_app {
                     summary.echoes.push(id);
                 }
-                self.echo(session, number);
+                self.echo(session, number, Echo { seq, role, time });
             }
             return Ok(true);
         }
@@ -329,21 +354,33 @@ impl Draft<'_> {
     }
 
     /// A message of ours is in the log. Unless it may be void for the others, it is done.
-    fn echo(&mut self, session: &mut Session, number: u64) {
+    fn echo(&mut self, session: &mut Session, number: u64, at: Echo) {
         let is_here = session.queue.get(&number).is_some_and(Row::is_sign) && session.status != Status::Leaving;
         if session.cursor.doubt != Doubt::None && !is_here {
-            if let Some(Row::Message { echoed, .. }) = session.queue.get_mut(&number) {
-                *echoed = true;
+            if let Some(Row::Message { echo, .. }) = session.queue.get_mut(&number) {
+                *echo = Some(at);
             }
             session.save_row(number, &mut self.changes);
-        } else {
-            session.drop_row(number, &mut self.changes);
+        } else if let Some(Row::Message { content, id, sealed, .. }) = session.drop_row(number, &mut self.changes) {
+            self.emit_sent(session, Row::Message { content, id, sealed, echo: Some(at) });
         }
     }
 
-    /// Another device asks to be readmitted. Whether the request is authentic, or not for us to judge.
+    /// Tells the app of a message of its own that counts, at its place in the log.
+    pub(super) fn emit_sent(&mut self, session: &Session, row: Row) {
+        let Row::Message { content, id, echo: Some(Echo { seq, role, time }), .. } = row else { return };
+        let Some(content) = app_bytes(&content).map(<[u8]>::to_vec) else { return };
+        let own = self.memory.device.identity();
+        let (user, device) = (own.user().clone(), own.device());
+        self.emit(session.id(), seq, EventKind::Sent { id, user, device, role, time, content });
+    }
+
+    /// A device asks to be readmitted, or to be let in. Whether the request is authentic, or not for us to judge.
     fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> bool {
         let Some(request) = request else { return true };
+        if request.header().kind() == EnvelopeType::Join {
+            return self.join_request(session, seq, request);
+        }
         let key = Group::request_epoch(request.header()).ok().and_then(|epoch| session.requests.get(&epoch));
         let Some(key) = key else { return false };
         let Ok(request) = session.group.open_request(request, key, self.environment.now()) else { return false };

@@ -47,6 +47,23 @@ pub(super) fn pin_app(domain: &AppDomain) -> RecordKey {
     RecordKey::of(8, &[&pin(domain)])
 }
 
+pub(super) fn joins() -> RecordKey {
+    RecordKey::of(9, &[])
+}
+
+pub(super) fn join(request: &LeafHash) -> RecordKey {
+    RecordKey::of(10, &[request.as_bytes()])
+}
+
+/// What this device knows of its user's others: the last serial it gave, and which devices are revoked.
+pub(super) fn own_devices() -> RecordKey {
+    RecordKey::of(11, &[])
+}
+
+pub(super) fn settings() -> RecordKey {
+    RecordKey::of(13, &[])
+}
+
 fn pin(of: &impl Wire) -> kdf::Hash {
     kdf::hash(labels::HASH_PIN, 1, |w| {
         w.item(of);
@@ -99,6 +116,10 @@ pub(super) fn sent(group: GroupId, generation: Generation) -> RecordKey {
 
 pub(super) fn requests(group: GroupId) -> RecordKey {
     RecordKey::of(27, &[group.as_bytes()])
+}
+
+pub(super) fn doorbook(group: GroupId) -> RecordKey {
+    RecordKey::of(28, &[group.as_bytes()])
 }
 
 /// A record as it was read: it may hold secrets, and is wiped when it is dropped.

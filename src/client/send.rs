@@ -2,6 +2,7 @@
 
 use super::change::Change;
 use super::event::{EventKind, IntentId};
+use super::links::is_stranger;
 use super::queue::{Pending, Row, Sealed};
 use super::session::Session;
 use super::stage::Draft;
@@ -47,7 +48,7 @@ impl Draft<'_> {
                     if proposals.len() > limits::PROPOSALS {
                         return Err(Error::limit("one change makes at most 10,000 proposals"));
                     }
-                    change.verify(&session.group.state, draft.environment.now())?;
+                    change.verify(&session.group.state, session.group.own, draft.environment.now())?;
                     Row::Change(change)
                 }
             };
@@ -76,11 +77,11 @@ impl Draft<'_> {
         Ok(IntentId(session.cursor.leave))
     }
 
-    fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
+    pub(super) fn queue_message(&mut self, session: &mut Session, said: Said) -> Result<MessageId> {
         let content = MessageContent::new(said, self.environment.rng()).encode();
         let own = session.group.own_leaf()?;
         let id = message_id(session.id(), own.user(), own.device(), &content);
-        let row = Row::Message { content, id, sealed: None, echoed: false };
+        let row = Row::Message { content, id, sealed: None, echo: None };
         session.push_row(row, &mut self.changes);
         Ok(id)
     }
@@ -109,6 +110,7 @@ impl Draft<'_> {
 
     /// See [`Client::outbox`](super::Client::outbox). The posts are handed out once the draft is durable.
     pub fn outbox(&mut self, max: usize) -> Result<()> {
+        self.post_joins(None, max)?;
         let groups: Vec<GroupId> = self.memory.groups.iter().copied().collect();
         for group in groups {
             if self.posts.len() >= max {
@@ -122,16 +124,24 @@ impl Draft<'_> {
     /// See [`Client::outbox_of`](super::Client::outbox_of).
     pub fn outbox_of(&mut self, group: GroupId, max: usize) -> Result<()> {
         let max = self.posts.len().saturating_add(max);
+        if !self.memory.groups.contains(&group) && self.memory.joins.values().any(|join| join.group == group) {
+            return self.post_joins(Some(group), max);
+        }
         self.with(group, |draft, session| draft.drain(session, max))
     }
 
     /// Posts a group's rows in order. A commit is the last, but for requests.
     fn drain(&mut self, session: &mut Session, max: usize) -> Result<()> {
+        self.queue_revocations(session);
         self.heal_if_due(session);
         let mut sealed_any = false;
         let waits = session.behind == Some(session.cursor.last_commit);
         self.look_for_others(session)?;
-        let numbers: Vec<u64> = session.queue.keys().copied().collect();
+        let mut numbers: Vec<u64> = session.queue.keys().copied().collect();
+        if self.memory.own.has_revoked() {
+            // Whoever has a lost device is not to read what still waits.
+            numbers.sort_by_key(|number| !matches!(session.queue.get(number), Some(Row::Revoke(_))));
+        }
         let (mut held, mut committed, now) = (false, false, self.environment.now());
         for number in numbers {
             if self.posts.len() >= max {
@@ -150,7 +160,7 @@ impl Draft<'_> {
                 // What follows a commit waits for the new epoch, but for requests: if the commit never comes back to us, one
                 // is the way out.
                 _ if !session.status.reads() || waits || committed => {}
-                Row::Message { echoed: true, .. } | Row::Answer { .. } => {}
+                Row::Message { echo: Some(_), .. } | Row::Answer { .. } => {}
                 // What was said after a change is for those whom the change leaves; a leave is signed by the key it brings.
                 Row::Message { .. } if held && !row.is_here() => {}
                 Row::Message { .. } => {
@@ -160,11 +170,11 @@ impl Draft<'_> {
                     }
                 }
                 // A commit of ours would renew the leaf whose leave is on its way.
-                Row::TakeOut { .. } if session.status != Status::Active => {}
-                Row::TakeOut { not_before, .. } if *not_before > now => {}
-                Row::TakeOut { .. } if session.holds_commits(now) => {}
-                Row::Change(_) if session.holds_commits(now) => held = true,
-                Row::Change(_) | Row::TakeOut { .. } => {
+                Row::TakeOut { .. } | Row::Admit { .. } if session.status != Status::Active => {}
+                Row::TakeOut { not_before, .. } | Row::Admit { not_before, .. } if *not_before > now => {}
+                Row::TakeOut { .. } | Row::Admit { .. } if session.holds_commits(now) => {}
+                Row::Change(_) | Row::Revoke(_) if session.holds_commits(now) => held = true,
+                Row::Change(_) | Row::Revoke(_) | Row::TakeOut { .. } | Row::Admit { .. } => {
                     committed = self.commit(session, number)?;
                 }
             }
@@ -189,7 +199,7 @@ impl Draft<'_> {
         if !answers.is_empty() {
             self.queue_message(session, Said::Here { asks: false })?;
         }
-        let waits = session.queue.values().any(|row| matches!(row, Row::Change(_) | Row::TakeOut { .. }));
+        let waits = session.queue.values().any(Row::is_commit);
         if waits && session.holds_commits(now) && session.cursor.held.is_none() {
             session.cursor.held = Some(now);
             self.queue_message(session, Said::Here { asks: true })?;
@@ -203,7 +213,7 @@ impl Draft<'_> {
     fn heal_if_due(&mut self, session: &mut Session) {
         let every = session.group.state.policy.heal_after;
         let due = every > 0 && self.environment.now() > session.cursor.renewed.after(every);
-        let queued = session.queue.values().any(|row| matches!(row, Row::Change(_)));
+        let queued = session.queue.values().any(|row| matches!(row, Row::Change(_) | Row::Revoke(_)));
         if due && !queued && session.status == Status::Active && self.may_heal(session) {
             session.push_row(Row::Change(Change::Heal), &mut self.changes);
         }
@@ -211,7 +221,7 @@ impl Draft<'_> {
 
     /// Whether a commit of this device could count: a credential that has run out, or that the group does not list, would
     /// drop the healing each time it falls due, until the app [renews](super::Client::renew) it.
-    fn may_heal(&self, session: &Session) -> bool {
+    pub(super) fn may_heal(&self, session: &Session) -> bool {
         self.memory.device.may_commit(&session.group.state, self.environment.now())
     }
 
@@ -222,8 +232,25 @@ impl Draft<'_> {
         }
     }
 
+    /// Gives back what was said while we still might, and can no longer be: it would be void for everyone. Whether it was.
+    fn give_back(&mut self, session: &mut Session, number: u64) -> bool {
+        let state = &session.group.state;
+        let silenced = state.member(session.group.own).is_ok_and(|(_, user)| user.role < state.policy.post);
+        let Some(row @ Row::Message { sealed: None, .. }) = session.queue.get(&number) else { return false };
+        if !silenced || !row.is_app() || session.status != Status::Active {
+            return false;
+        }
+        self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);
+        session.drop_row(number, &mut self.changes);
+        session.save_cursor(&mut self.changes);
+        true
+    }
+
     /// Encrypts a row in this epoch unless it is already; whether it did.
     fn seal(&mut self, session: &mut Session, number: u64) -> Result<bool> {
+        if self.give_back(session, number) {
+            return Ok(false);
+        }
         if session.status == Status::Leaving {
             sign_leave_anew(session, number);
         }
@@ -280,14 +307,18 @@ impl Draft<'_> {
         let group = &session.group;
         let (proposals, init_keys) = match session.queue.get(&number) {
             Some(Row::Change(change)) => change.proposals(&group.state, group.own, now)?,
+            Some(Row::Revoke(device)) => Change::RemoveDevice(*device).proposals(&group.state, group.own, now)?,
             Some(Row::TakeOut { leaf, scope, signature, .. }) => {
                 (vec![Proposal::Leave { leaf: *leaf, scope: *scope, signature: *signature }], Default::default())
             }
+            Some(Row::Admit { request, .. }) if is_stranger(session, request) => {
+                Change::Admit(request.clone()).proposals(&group.state, group.own, now)?
+            }
+            Some(Row::Admit { .. }) => return Err(Error::not_allowed("this request is for the user to answer")),
             _ => return Err(Error::misuse("this row is not a commit")),
         };
-        // A commit at a time at which the device that is readmitted, by its clock, had not asked yet would be void.
         let time = match session.queue.get(&number) {
-            Some(Row::Change(Change::Readmit(request))) => request.at(now),
+            Some(Row::Change(change)) => change.at(now),
             _ => now,
         };
         let occasion = Occasion { time, seen: session.cursor.seen };
@@ -296,6 +327,9 @@ impl Draft<'_> {
 
     /// See [`Client::posted`](super::Client::posted).
     pub fn posted(&mut self, post: &Post, reply: PostReply) -> Result<()> {
+        if self.posted_join(post, reply)? {
+            return Ok(());
+        }
         self.with(post.group, |draft, session| {
             // A post of an epoch that has ended meanwhile, or of an earlier process: its row is posted again anyway.
             let Some(number) = session.posts.get(&post.id()).copied() else { return Ok(()) };
@@ -338,7 +372,7 @@ impl Draft<'_> {
             Row::Create | Row::Change(_) | Row::Request(_) => {
                 self.emit(session.id(), seq, EventKind::IntentDropped { intent: IntentId(number), why });
             }
-            Row::TakeOut { .. } | Row::Answer { .. } => {}
+            Row::TakeOut { .. } | Row::Admit { .. } | Row::Revoke(_) | Row::Answer { .. } => {}
         }
     }
 }
@@ -352,7 +386,7 @@ fn sign_leave_anew(session: &mut Session, number: u64) {
     }
 }
 
-fn require(session: &Session, status: Status) -> Result<()> {
+pub(super) fn require(session: &Session, status: Status) -> Result<()> {
     // The other half is for what is queued unasked: another's leave, a heal.
     if session.cursor.next_row.saturating_sub(session.cursor.first_row) >= limits::QUEUE / 2 {
         return Err(Error::limit("too much waits to be posted: drain the outbox first"));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::links::Doorbook;
 use super::queue::{Pending, Row, pending_record, row_record};
 use super::records;
 use super::standing::{Doubt, Status};
@@ -90,6 +91,8 @@ pub(super) struct Session {
     pub(super) pending: Option<Pending>,
     /// The request keys of the last epochs.
     pub(super) requests: BTreeMap<Epoch, Secret<32>>,
+    /// What is remembered of those who asked to be let in.
+    pub(super) doorbook: Doorbook,
     /// The row of each post that was handed out.
     pub(super) posts: BTreeMap<PostId, u64>,
     /// Rows that the hub has accepted, to be posted no more while this process lives.
@@ -113,6 +116,7 @@ impl Session {
             queue: BTreeMap::new(),
             pending: None,
             requests: BTreeMap::new(),
+            doorbook: Doorbook::default(),
             posts: BTreeMap::new(),
             accepted: BTreeSet::new(),
             behind: None,
@@ -125,6 +129,7 @@ impl Session {
         session.keep_request_key(changes);
         session.save_epoch(changes);
         session.save_cursor(changes);
+        session.save_doorbook(changes);
         session
     }
 
@@ -160,27 +165,25 @@ impl Session {
         self.accepted.clear();
         self.posts.clear();
         for (number, row) in &mut self.queue {
-            let Row::Message { sealed, echoed, .. } = row else { continue };
-            let again = all && core::mem::take(echoed);
+            let Row::Message { sealed, echo, .. } = row else { continue };
+            let again = all && echo.take().is_some();
             if sealed.take().is_some() | again {
                 changes.put(records::row(id, *number), row_record(row));
             }
         }
     }
 
-    /// What we could not open was void for the others, too: what has come back does count.
-    pub(super) fn settle(&mut self, changes: &mut ChangeSet) {
+    /// What we could not open was void for the others, too: what has come back does count. Gives it.
+    pub(super) fn settle(&mut self, changes: &mut ChangeSet) -> Vec<Row> {
         self.cursor.doubt = Doubt::None;
         self.trust();
         let done: Vec<u64> = self
             .queue
             .iter()
-            .filter(|(_, row)| matches!(row, Row::Message { echoed: true, .. } | Row::Request(_)))
+            .filter(|(_, row)| matches!(row, Row::Message { echo: Some(_), .. } | Row::Request(_)))
             .map(|(number, _)| *number)
             .collect();
-        for number in done {
-            self.drop_row(number, changes);
-        }
+        done.into_iter().filter_map(|number| self.drop_row(number, changes)).collect()
     }
 
     /// Stops reading and sending for good, and erases the epoch's keys. The roster and the request key stay, for a
@@ -208,8 +211,15 @@ impl Session {
         for number in self.queue.keys() {
             changes.delete(records::row(id, *number));
         }
-        let whole: [fn(GroupId) -> RecordKey; 6] =
-            [records::group, records::state, records::cursor, records::sending, records::pending, records::requests];
+        let whole: [fn(GroupId) -> RecordKey; 7] = [
+            records::group,
+            records::state,
+            records::cursor,
+            records::sending,
+            records::pending,
+            records::requests,
+            records::doorbook,
+        ];
         for key in whole {
             changes.delete(key(id));
         }
@@ -232,11 +242,12 @@ impl Session {
         self.save_cursor(changes);
     }
 
-    pub(super) fn drop_row(&mut self, number: u64, changes: &mut ChangeSet) {
-        self.queue.remove(&number);
+    pub(super) fn drop_row(&mut self, number: u64, changes: &mut ChangeSet) -> Option<Row> {
+        let row = self.queue.remove(&number);
         self.accepted.remove(&number);
         changes.delete(records::row(self.id(), number));
         self.cursor.first_row = self.queue.keys().next().copied().unwrap_or(self.cursor.next_row);
+        row
     }
 
     /// When something falls due by itself: a heal if one is possible, another's leave, an answer, or the end of waiting for
@@ -252,8 +263,10 @@ impl Session {
         let answer = self.cursor.held.filter(|_| held).map(|since| since.after(ANSWER_TIME));
         let rows = self.queue.values().filter_map(|row| match row {
             Row::Answer { not_before, .. } => Some(*not_before),
-            Row::TakeOut { not_before, .. } if active => Some(answer.unwrap_or_default().max(*not_before)),
-            Row::Change(_) => answer,
+            Row::TakeOut { not_before, .. } | Row::Admit { not_before, .. } if active => {
+                Some(answer.unwrap_or_default().max(*not_before))
+            }
+            Row::Change(_) | Row::Revoke(_) => answer,
             _ => None,
         });
         rows.chain(heal).min()

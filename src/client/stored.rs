@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::links::Doorbook;
 use super::queue::{Row, read_pending, read_row, row_record};
 use super::records::{self, Record};
 use super::session::{Cursor, Session};
@@ -152,6 +153,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Record
     }
     let pending = load(records::pending(id))?.map(|record| records::decode(&record, 5, read_pending)).transpose()?;
     let requests = records::decode(&need(records::requests(id))?, 1, read_requests)?;
+    let doorbook = records::decode(&need(records::doorbook(id))?, 2, Doorbook::read)?;
     let sending = load(records::sending(id))?
         .map(|record| {
             records::decode(&record, 2, |r| {
@@ -173,6 +175,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Record
         queue,
         pending,
         requests,
+        doorbook,
         posts: BTreeMap::new(),
         accepted: BTreeSet::new(),
         behind: None,

@@ -64,13 +64,13 @@ impl External {
         if description.is_empty() { self.file_name() } else { format!("{}: {description}", self.file_name()) }
     }
 
-    pub(super) fn write(&self, w: &mut Writer) {
+    pub(crate) fn write(&self, w: &mut Writer) {
         w.text(&self.media_type).text(&self.url).uint(self.expires.into()).uint(self.size);
         w.uint(self.algorithm.into()).bytes(&self.key).bytes(&self.nonce).bytes(&self.aad);
         w.uint(self.hash_algorithm.into()).bytes(&self.hash).text(&self.description).text(&self.filename);
     }
 
-    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self> {
+    pub(crate) fn read(r: &mut Reader<'_>) -> Result<Self> {
         Ok(Self {
             media_type: r.text(limits::CONTENT_TYPE)?.to_owned(),
             url: r.text(limits::CONTENT_URL)?.to_owned(),

@@ -22,21 +22,23 @@ pub enum EnvelopeType {
     Commit,
     /// A group's welcome, to the X-Wing keys of key packages.
     Welcome,
-    /// A request to a group, to X25519 keys.
+    /// A request of a member to a group, to X25519 keys.
     Request,
+    /// A request of someone outside to be let into a group, to the X25519 key of an invite link.
+    Join,
 }
 
 impl EnvelopeType {
     /// Whether the signed part names the recipients.
     pub(crate) const fn names_recipients(self) -> bool {
-        matches!(self, Self::Standalone | Self::Request)
+        matches!(self, Self::Standalone | Self::Request | Self::Join)
     }
 
     /// Bytes of the tail.
     pub(crate) const fn tail_len(self) -> usize {
         match self {
             Self::Commit => limits::ENVELOPE_TAIL,
-            Self::Standalone | Self::Welcome | Self::Request => 0,
+            Self::Standalone | Self::Welcome | Self::Request | Self::Join => 0,
         }
     }
 
@@ -45,6 +47,7 @@ impl EnvelopeType {
         match self {
             Self::Standalone | Self::Request => limits::ENVELOPE_RECIPIENTS,
             Self::Commit | Self::Welcome => limits::ROSTER,
+            Self::Join => 1,
         }
     }
 
@@ -54,6 +57,7 @@ impl EnvelopeType {
             Self::Commit => labels::SIGN_COMMIT,
             Self::Welcome => labels::SIGN_WELCOME,
             Self::Request => labels::SIGN_REQUEST,
+            Self::Join => labels::SIGN_JOIN,
         }
     }
 
@@ -61,7 +65,7 @@ impl EnvelopeType {
     const fn allows_ephemeral(self, present: bool) -> bool {
         match self {
             Self::Standalone => true,
-            Self::Commit | Self::Request => present,
+            Self::Commit | Self::Request | Self::Join => present,
             Self::Welcome => !present,
         }
     }
@@ -74,6 +78,7 @@ impl Wire for EnvelopeType {
             Self::Commit => 2,
             Self::Welcome => 3,
             Self::Request => 4,
+            Self::Join => 5,
         });
     }
 
@@ -83,6 +88,7 @@ impl Wire for EnvelopeType {
             2 => Ok(Self::Commit),
             3 => Ok(Self::Welcome),
             4 => Ok(Self::Request),
+            5 => Ok(Self::Join),
             _ => Err(unsupported("an envelope type this version does not know: update the library")),
         }
     }

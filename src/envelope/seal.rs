@@ -52,7 +52,7 @@ impl Draft {
     fn with_seed(kind: EnvelopeType, suite: Suite, public: Vec<u8>, seed: Secret<{ mkem::SEED }>) -> Result<Self> {
         match kind {
             EnvelopeType::Welcome => Self::from_seed(kind, suite, public, seed, None),
-            EnvelopeType::Standalone | EnvelopeType::Commit | EnvelopeType::Request => {
+            EnvelopeType::Standalone | EnvelopeType::Commit | EnvelopeType::Request | EnvelopeType::Join => {
                 let ephemeral = mkem::ephemeral(&seed);
                 Self::from_seed(kind, suite, public, seed, Some(ephemeral))
             }

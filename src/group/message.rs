@@ -5,7 +5,7 @@ use crate::crypto::kdf;
 use crate::crypto::sign::Signature;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::UserUri;
-use crate::ids::{DeviceId, GroupId, MessageId};
+use crate::ids::{DeviceId, GroupId, LeafHash, MessageId};
 use crate::labels;
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer};
@@ -29,6 +29,8 @@ pub(crate) enum Said {
     Leave(LeaveScope, Signature),
     /// The sender is still in this epoch, and asks whether others are, or answers that.
     Here { asks: bool },
+    /// The sender declines the request to be let in whose key package this is.
+    Decline(LeafHash),
 }
 
 impl MessageContent {
@@ -37,6 +39,40 @@ impl MessageContent {
         rng.fill_bytes(&mut nonce);
         Self { nonce, said }
     }
+}
+
+/// What kind of thing a message says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MessageKind {
+    App,
+    Leave,
+    Here,
+    Decline,
+}
+
+/// The kind of a content of this device's own, which needs no second look at its form.
+pub(crate) fn kind_of(own: &[u8]) -> Option<MessageKind> {
+    head(own).ok().map(|(kind, _)| kind)
+}
+
+/// The app's bytes in a content of this device's own.
+pub(crate) fn app_bytes(own: &[u8]) -> Option<&[u8]> {
+    let (MessageKind::App, mut r) = head(own).ok()? else { return None };
+    r.bytes(limits::MESSAGE_CONTENT).ok()
+}
+
+fn head(content: &[u8]) -> Result<(MessageKind, Reader<'_>)> {
+    let mut r = Reader::new(content);
+    r.array(3)?;
+    r.fixed_ref::<16>()?;
+    let kind = match r.u8()? {
+        0 => MessageKind::App,
+        1 => MessageKind::Leave,
+        2 => MessageKind::Here,
+        3 => MessageKind::Decline,
+        _ => return Err(Error::malformed("a kind of message that this device does not send")),
+    };
+    Ok((kind, r))
 }
 
 /// Which commit entry of the log the author of a message had processed last: the first half of its hash.
@@ -76,6 +112,7 @@ impl Wire for MessageContent {
             Said::App(bytes) => w.uint(0).bytes(bytes),
             Said::Leave(scope, signature) => w.uint(1).array(2).item(scope).item(signature),
             Said::Here { asks } => w.uint(2).bool(*asks),
+            Said::Decline(request) => w.uint(3).item(request),
         };
     }
 
@@ -89,6 +126,7 @@ impl Wire for MessageContent {
                 Said::Leave(r.item()?, r.item()?)
             }
             2 => Said::Here { asks: r.bool()? },
+            3 => Said::Decline(r.item()?),
             _ => return Err(Error::new(ErrorKind::Unsupported, "a kind of message this version does not know")),
         };
         Ok(Self { nonce, said })

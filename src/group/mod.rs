@@ -3,9 +3,14 @@
 //! A [`Group`] is one member's view of one epoch. Commits are made and processed by reference and yield the next
 //! epoch; an error leaves what there was. Storage, order and delivery are the [client](crate::client)'s.
 
+mod authenticator;
 mod chain_keys;
 mod commit;
+mod context;
 mod effect;
+mod info;
+mod join_request;
+mod link;
 mod message;
 mod paged;
 mod policy;
@@ -19,15 +24,23 @@ mod welcome;
 
 use core::fmt;
 
+pub use authenticator::{AuthenticatorDigits, GroupComparison};
 pub(crate) use chain_keys::{ChainKeys, PAGE};
 pub(crate) use commit::entry_hash;
 pub use commit::{CommitHeader, FreshKeys, Mailboxes, NewCommit, Occasion, Rejected, Transition};
+pub(crate) use context::GroupContext;
 pub use effect::Effect;
-pub(crate) use message::{MessageContent, Said, message_id, open_message, seal_message};
-pub use policy::{GroupInfo, Policy, Role};
+pub use info::{GroupInfo, Profile};
+pub use join_request::JoinRequest;
+pub use link::{InviteLink, LinkId, OpenLink};
+pub(crate) use message::{
+    MessageContent, MessageKind, Said, app_bytes, kind_of, message_id, open_message, seal_message,
+};
+pub use policy::{Policy, Role};
 pub(crate) use proposal::leave_input;
 pub use proposal::{LeaveScope, Proposal};
 pub use request::RejoinRequest;
+pub(crate) use rules::judge_revocation;
 pub(crate) use schedule::EpochSecrets;
 pub(crate) use state::StoredState;
 pub use state::{GroupState, User};

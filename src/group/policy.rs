@@ -2,11 +2,11 @@
 
 use core::fmt;
 
+use crate::crypto::kdf;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::TrustedApps;
 use crate::labels;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
-use crate::{crypto::kdf, limits};
 
 /// What a user may do, each role including those below it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -90,6 +90,19 @@ impl Policy {
         }
     }
 
+    /// The rules of an announcement group: as [usual](Self::new), but only admins and owners send messages. Everyone reads,
+    /// and may still leave, heal, and ask to be readmitted.
+    ///
+    /// What a member had queued when a group changes to this is given back ([`MessageDropped`]).
+    ///
+    /// [`MessageDropped`]: crate::client::EventKind::MessageDropped
+    #[must_use]
+    pub const fn announcements(apps: TrustedApps) -> Self {
+        let mut policy = Self::new(apps);
+        policy.post = Role::Admin;
+        policy
+    }
+
     pub(crate) fn hash(&self) -> kdf::Hash {
         kdf::hash(labels::HASH_POLICY, 1, |w| {
             w.item(self);
@@ -118,61 +131,3 @@ impl Wire for Policy {
 }
 
 public_encoding!(Policy);
-
-/// What a group is called, for its members only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GroupInfo {
-    name: String,
-    description: String,
-}
-
-impl GroupInfo {
-    /// A name and a description, together at most 16 KiB. Fails with `Limit` beyond, and with `Malformed` for control
-    /// characters and for marks that change the direction of text, which could disguise one name as another.
-    pub fn new(name: &str, description: &str) -> Result<Self> {
-        if name.len().saturating_add(description.len()) > limits::GROUP_INFO {
-            return Err(Error::limit("a group's name and description are at most 16 KiB together"));
-        }
-        if name.chars().any(misleads) || description.chars().any(|c| c != '\n' && misleads(c)) {
-            return Err(Error::malformed("a group's name and description hold no control or direction characters"));
-        }
-        Ok(Self { name: name.to_owned(), description: description.to_owned() })
-    }
-
-    /// The group's name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// The group's description.
-    #[must_use]
-    pub fn description(&self) -> &str {
-        &self.description
-    }
-
-    pub(crate) fn hash(&self) -> kdf::Hash {
-        kdf::hash(labels::HASH_INFO, 1, |w| {
-            w.item(self);
-        })
-    }
-}
-
-/// Control characters, and the marks of the Unicode bidirectional algorithm.
-fn misleads(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-impl Wire for GroupInfo {
-    fn write(&self, w: &mut Writer) {
-        let Self { name, description } = self;
-        w.array(2).text(name).text(description);
-    }
-
-    fn read(r: &mut Reader<'_>) -> Result<Self> {
-        r.array(2)?;
-        Self::new(r.text(limits::GROUP_INFO)?, r.text(limits::GROUP_INFO)?)
-    }
-}
-
-public_encoding!(GroupInfo);

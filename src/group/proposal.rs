@@ -1,10 +1,11 @@
 //! The changes that a commit makes (`docs/protocol.md`, section 5.3).
 
-use super::policy::{GroupInfo, Policy, Role};
+use super::info::Profile;
+use super::policy::{Policy, Role};
 use crate::crypto::kdf::{self, Hash};
 use crate::crypto::sign::{Signature, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{UnverifiedLeaf, UserUri};
+use crate::identity::{Revocation, UnverifiedLeaf, UserUri};
 use crate::ids::{DeviceId, GroupId, LeafHash, LeafIndex};
 use crate::labels;
 use crate::wire::{Reader, Wire, Writer};
@@ -15,8 +16,8 @@ use crate::wire::{Reader, Wire, Writer};
 pub enum Proposal {
     /// Replaces the policy.
     Policy(Policy),
-    /// Replaces the info.
-    Info(GroupInfo),
+    /// Replaces what the group shows, and its open links.
+    Info(Profile),
     /// Takes out a leaf, or its user with all devices, as the leaf's own signature asks.
     Leave {
         /// The leaf that signed.
@@ -48,6 +49,8 @@ pub enum Proposal {
         /// What the user may do from now on.
         role: Role,
     },
+    /// Takes out a user or a device, as the app or the user itself has signed.
+    Revoke(Revocation),
 }
 
 /// What leaves.
@@ -81,6 +84,7 @@ impl Proposal {
             Self::Replace { leaf, .. } => (5, leaf.0.to_be_bytes().to_vec()),
             Self::Add(leaf) => (6, leaf.hash().as_bytes().to_vec()),
             Self::Role { user, .. } => (7, user.as_str().as_bytes().to_vec()),
+            Self::Revoke(_) => (8, self.hash().to_vec()),
         }
     }
 
@@ -127,6 +131,7 @@ impl Wire for Proposal {
             Self::Replace { leaf, with, consent } => w.array(4).uint(5).item(leaf).item(with).item(consent),
             Self::Add(leaf) => w.array(2).uint(6).item(leaf),
             Self::Role { user, role } => w.array(3).uint(7).item(user).item(role),
+            Self::Revoke(revocation) => w.array(2).uint(8).item(revocation),
         };
     }
 
@@ -141,6 +146,7 @@ impl Wire for Proposal {
             (4, 5) => Self::Replace { leaf: r.item()?, with: r.item()?, consent: r.item()? },
             (2, 6) => Self::Add(r.item()?),
             (3, 7) => Self::Role { user: r.item()?, role: r.item()? },
+            (2, 8) => Self::Revoke(r.item()?),
             _ => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,

@@ -1,10 +1,15 @@
 //! Which commits are valid: a pure function of the state and the commit's bytes (`docs/protocol.md`, section 5.3).
 
+mod revoke;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub(crate) use revoke::judge as judge_revocation;
+
 use super::commit::{CommitBody, Mailboxes};
 use super::effect::Effect;
+use super::info::Profile;
 use super::policy::Role;
 use super::proposal::{LeaveScope, Proposal, leave_input, list_hash, rejoin_input};
 use super::state::{GroupState, User, key_mark};
@@ -89,19 +94,34 @@ impl Pass<'_> {
                 self.changes.push(Effect::Policy(policy.clone()));
                 Ok(())
             }
-            Proposal::Info(info) => {
-                self.need(self.state.policy.info)?;
-                self.next.info = info.clone();
-                self.changes.push(Effect::Info(info.clone()));
-                Ok(())
-            }
+            Proposal::Info(profile) => self.set_profile(profile),
             Proposal::Leave { leaf, scope, signature } => self.leave(*leaf, *scope, signature),
             Proposal::Remove(user) => self.remove(user),
             Proposal::RemoveDevice(leaf) => self.remove_device(*leaf),
             Proposal::Replace { leaf, with, consent } => self.replace(*leaf, with, consent),
             Proposal::Add(leaf) => self.add(leaf),
             Proposal::Role { user, role } => self.set_role(user, *role),
+            Proposal::Revoke(revocation) => self.revoke(revocation),
         }
+    }
+
+    /// Whoever opens a link must be one who may add.
+    fn set_profile(&mut self, profile: &Profile) -> Result<()> {
+        self.need(self.state.policy.info)?;
+        let old = &self.state.profile;
+        let opened = profile.links().iter().filter(|link| !old.links().contains(link));
+        let closed = old.links().iter().filter(|link| !profile.links().iter().any(|other| other.id() == link.id()));
+        let opened: Vec<_> = opened.map(|link| Effect::LinkOpened(link.id(), link.expires())).collect();
+        let closed: Vec<_> = closed.map(|link| Effect::LinkClosed(link.id())).collect();
+        if !opened.is_empty() {
+            self.need(self.state.policy.add)?;
+        }
+        if profile.info() != old.info() || opened.is_empty() && closed.is_empty() {
+            self.changes.push(Effect::Info(profile.info().clone()));
+        }
+        self.changes.extend(closed.into_iter().chain(opened));
+        self.next.profile = profile.clone();
+        Ok(())
     }
 
     fn leave(&mut self, index: LeafIndex, scope: LeaveScope, signature: &Signature) -> Result<()> {
@@ -109,7 +129,7 @@ impl Pass<'_> {
         let user = leaving.user();
         let last = self.next.users.get(user).is_none_or(|user| user.devices.len() <= 1);
         if scope == LeaveScope::User || last {
-            self.not_self(user)?;
+            not_self(user, self.committer)?;
         } else if leaving.device() == self.committer.device() && user == self.committer.user() {
             return Err(Error::not_allowed("nobody commits their own removal"));
         }
@@ -126,16 +146,13 @@ impl Pass<'_> {
 
     fn remove(&mut self, user: &UserUri) -> Result<()> {
         self.need(self.state.policy.remove)?;
-        self.not_self(user)?;
-        let entry = self.next.users.get(user).ok_or_else(not_member)?;
-        self.need_above(entry.role)?;
-        let identity = entry.identity.clone();
-        self.take_out(user);
-        self.next.barred.retain(|barred| *barred != identity);
-        self.next.barred.push(identity);
-        if self.next.barred.len() > limits::BARRED {
-            self.next.barred.remove(0);
+        not_self(user, self.committer)?;
+        self.need_above(self.next.users.get(user).ok_or_else(not_member)?.role)?;
+        // Whose app is taken off the list in this commit is kept out by that: a large app would push all others off the list.
+        if self.next.policy.apps.app(user.domain()).is_some() {
+            self.bar(user);
         }
+        self.take_out(user);
         self.changes.push(Effect::Removed(user.clone()));
         Ok(())
     }
@@ -329,6 +346,17 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Remembers a user's identity as one that only an admin adds.
+    fn bar(&mut self, user: &UserUri) {
+        let Some(User { identity, .. }) = self.next.users.get(user) else { return };
+        let identity = identity.clone();
+        self.next.barred.retain(|barred| *barred != identity);
+        self.next.barred.push(identity);
+        if self.next.barred.len() > limits::BARRED {
+            self.next.barred.remove(0);
+        }
+    }
+
     fn take_out(&mut self, user: &UserUri) {
         let Some(user) = self.next.users.remove(user) else { return };
         for (index, _) in user.devices {
@@ -358,13 +386,13 @@ impl Pass<'_> {
             Err(Error::not_allowed("the committer's role is not above the other's"))
         }
     }
+}
 
-    fn not_self(&self, user: &UserUri) -> Result<()> {
-        if user == self.committer.user() {
-            return Err(Error::not_allowed("nobody commits their own removal: leave instead"));
-        }
-        Ok(())
+fn not_self(user: &UserUri, committer: &Leaf) -> Result<()> {
+    if user == committer.user() {
+        return Err(Error::not_allowed("nobody commits their own removal: leave instead"));
     }
+    Ok(())
 }
 
 fn not_member() -> Error {

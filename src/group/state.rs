@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::context::GroupContext;
+use super::info::{GroupInfo, Profile};
+use super::link::OpenLink;
 use super::paged::{Paged, PagedMap};
-use super::policy::{GroupInfo, Policy, Role};
+use super::policy::{Policy, Role};
 use crate::crypto::kdf::{self, Hash};
 use crate::crypto::parallel::in_parts;
 use crate::crypto::sign::{KnownKeys, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{Leaf, UnverifiedLeaf, UserUri};
+use crate::identity::{AppDomain, Leaf, UnverifiedLeaf, UserUri};
 use crate::ids::{DeviceId, Epoch, GroupId, LeafIndex, Suite, Timestamp};
 use crate::labels;
 use crate::limits;
@@ -35,7 +38,7 @@ pub struct GroupState {
     pub(crate) leaves: PagedMap<Arc<Leaf>>,
     pub(crate) next_leaf: LeafIndex,
     pub(crate) policy: Policy,
-    pub(crate) info: GroupInfo,
+    pub(crate) profile: Profile,
     pub(crate) time: Timestamp,
     pub(crate) transcript: Hash,
 }
@@ -110,10 +113,16 @@ impl GroupState {
         &self.policy
     }
 
-    /// The name and description.
+    /// What the group is called and shows.
     #[must_use]
     pub const fn info(&self) -> &GroupInfo {
-        &self.info
+        self.profile.info()
+    }
+
+    /// The invite links that are open.
+    #[must_use]
+    pub fn links(&self) -> &[OpenLink] {
+        self.profile.links()
     }
 
     /// The time the last commit claimed; commits never go back in time.
@@ -154,16 +163,35 @@ impl GroupState {
     /// state hashed, leaves by their hashes.
     #[must_use]
     pub fn context_hash(&self) -> [u8; 32] {
+        self.context().hash()
+    }
+
+    /// The parts of the context hash.
+    pub(crate) fn context(&self) -> GroupContext {
         let users = kdf::hash_list(labels::HASH_USERS, self.users.len(), self.users.encoded());
         let barred = kdf::hash(labels::HASH_BARRED, 1, |w| {
             w.list(self.barred.iter());
         });
         let leaves = kdf::hash_list(labels::HASH_LEAVES, self.leaves.len(), self.leaves.encoded());
-        kdf::hash(labels::HASH_CONTEXT, 12, |w| {
-            w.uint(VERSION).item(&self.suite).item(&self.group).item(&self.epoch);
+        let members = kdf::hash(labels::HASH_MEMBERS, 7, |w| {
             w.bytes(&users).bytes(&barred).bytes(&leaves).item(&self.next_leaf);
-            w.bytes(&self.policy.hash()).bytes(&self.info.hash()).item(&self.time).bytes(&self.transcript);
-        })
+            w.bytes(&self.policy.hash()).bytes(&self.profile.hash()).bytes(&self.transcript);
+        });
+        let Self { suite, group, epoch, time, .. } = *self;
+        GroupContext { suite, group, epoch, time, members }
+    }
+
+    /// Whether a user may send messages: `false` for who is not in, and in an announcement group for all but admins.
+    #[must_use]
+    pub fn may_post(&self, user: &UserUri) -> bool {
+        self.users.get(user).is_some_and(|user| user.role >= self.policy.post)
+    }
+
+    /// How many devices are in the group under this root of an app: 0 means that it can be
+    /// [taken off](crate::client::Change::RetireRoot) the list.
+    #[must_use]
+    pub fn devices_under(&self, domain: &AppDomain, root: &VerifyKey) -> usize {
+        self.leaves.values().filter(|leaf| leaf.domain() == domain && leaf.root() == root).count()
     }
 
     /// Whether every device of the group advertises this feature (`docs/protocol.md`, section 11.8). Looks at every leaf:
@@ -218,7 +246,7 @@ impl GroupState {
         users(w);
         w.list(self.barred.iter());
         leaves(w);
-        w.item(&self.next_leaf).item(&self.policy).item(&self.info).item(&self.time).bytes(&self.transcript);
+        w.item(&self.next_leaf).item(&self.policy).item(&self.profile).item(&self.time).bytes(&self.transcript);
     }
 
     /// What a welcome carries.
@@ -393,7 +421,7 @@ fn read_parts<U, L>(
         leaves: PagedMap::new(),
         next_leaf: r.item()?,
         policy: r.item()?,
-        info: r.item()?,
+        profile: r.item()?,
         time: r.item()?,
         transcript: r.fixed()?,
     };
@@ -413,7 +441,7 @@ impl GroupState {
             leaves: PagedMap::new(),
             next_leaf: LeafIndex(1),
             policy,
-            info,
+            profile: info.into(),
             time,
             transcript: [0; 32],
         };

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use rand::CryptoRng;
 
 use super::credential::Credential;
+use super::revocation::Revocation;
 use super::statement::{Check, Statement};
 use super::uri::{AppDomain, UserUri};
 use crate::crypto::sign::{SigningKey, VerifyKey};
 use crate::error::{Error, Result};
-use crate::ids::Validity;
+use crate::ids::{Timestamp, Validity};
 use crate::labels;
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer, public_encoding};
@@ -162,6 +163,23 @@ impl AppKey {
         Ok(Credential::sign(&self.key, self.certificate.clone(), (user, identity, validity)))
     }
 
+    /// Takes back, as of `time`, that `identity` is the key of `user`: any member of a group that the user is in may now
+    /// have a [`Change::Revoke`](crate::client::Change::Revoke) take the user out. Fails with `NotAllowed` outside the app's
+    /// domain, and with `Misuse` at a time when this key's certificate is not valid.
+    ///
+    /// It reaches users whom this key's root vouched for: during a rotation of roots, revoke by a key under each. It holds
+    /// while the key's certificate does, so hand out a new one as long as it should. A credential of the user's that begins
+    /// after `time` overrules it, so vouch anew to take the revocation back, and never ahead of time.
+    pub fn revoke(&self, user: &UserUri, identity: &VerifyKey, time: Timestamp) -> Result<Revocation> {
+        if user.domain() != self.certificate.domain() {
+            return Err(Error::not_allowed("an app revokes only users of its own domain"));
+        }
+        if !self.certificate.validity().contains(time) {
+            return Err(Error::misuse("this app key is not valid at that time: revoke with the present one"));
+        }
+        Ok(Revocation::of_user(&self.key, self.certificate.clone(), (user, identity, time)))
+    }
+
     /// What shows that the key may vouch.
     #[must_use]
     pub const fn certificate(&self) -> &AppKeyCertificate {
@@ -184,6 +202,23 @@ pub struct TrustedApp {
 }
 
 impl TrustedApp {
+    /// An app and its roots, in any order. Fails with `Malformed` without a root or with one twice, and with `Limit` for more
+    /// than [`limits::ROOTS_PER_APP`].
+    pub fn new(domain: AppDomain, mut roots: Vec<VerifyKey>) -> Result<Self> {
+        if roots.len() > limits::ROOTS_PER_APP {
+            return Err(Error::limit("too many roots of one app"));
+        }
+        roots.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+        Self { domain, roots }.checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        if self.roots.is_empty() || !self.roots.is_sorted_by(|a, b| a.as_bytes() < b.as_bytes()) {
+            return Err(Error::malformed("an app's roots are ordered, all different, and at least one"));
+        }
+        Ok(self)
+    }
+
     /// The domain.
     #[must_use]
     pub const fn domain(&self) -> &AppDomain {
@@ -289,11 +324,7 @@ impl Wire for TrustedApp {
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
         r.array(2)?;
-        let app = Self { domain: r.item()?, roots: r.list(limits::ROOTS_PER_APP)? };
-        if app.roots.is_empty() || !app.roots.is_sorted_by(|a, b| a.as_bytes() < b.as_bytes()) {
-            return Err(Error::malformed("an app's roots are ordered, all different, and at least one"));
-        }
-        Ok(app)
+        Self { domain: r.item()?, roots: r.list(limits::ROOTS_PER_APP)? }.checked()
     }
 }
 

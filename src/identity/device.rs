@@ -8,6 +8,7 @@ use rand::CryptoRng;
 use super::app::TrustedApps;
 use super::chain::Chains;
 use super::credential::Credential;
+use super::revocation::Revocation;
 use super::statement::{Check, Statement};
 use super::uri::UserUri;
 use crate::crypto::kdf::{self, Hash};
@@ -76,7 +77,18 @@ impl IdentityKey {
         Ok(DeviceCertificate(Arc::new(statement)))
     }
 
-    fn signer(&self) -> &dyn Signer {
+    /// Takes back, as of `time`, the certificates of a device of `user` with a serial up to this one, which is that of the
+    /// device's last certificate: any member of a group that the device is in may now have a
+    /// [`Change::Revoke`](crate::client::Change::Revoke) take the device out. Fails only if a key store fails or answers
+    /// wrongly.
+    ///
+    /// From then on the group takes no further device of the user with such a serial, whichever device it is.
+    pub fn revoke_device(&self, user: &UserUri, device: DeviceId, serial: u64, time: Timestamp) -> Result<Revocation> {
+        Revocation::of_device(self.signer(), (user, device, serial, time))
+    }
+
+    /// Whoever signs with it, for what other parts of the protocol have it sign.
+    pub(crate) fn signer(&self) -> &dyn Signer {
         match &self.0 {
             Holder::Here(key) => key,
             Holder::Elsewhere(signer) => signer.as_ref(),

@@ -16,6 +16,7 @@ mod device;
 mod key_package;
 mod leaf;
 mod refreshed_leaf;
+mod revocation;
 mod safety_number;
 mod statement;
 mod uri;
@@ -28,5 +29,7 @@ pub use key_package::{KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedK
 pub(crate) use leaf::check_all;
 pub use leaf::{Leaf, LeafBody, UnverifiedLeaf, sign_leaf, verify_all};
 pub(crate) use refreshed_leaf::RefreshedLeaf;
+pub use revocation::{Revocation, Revoked};
 pub use safety_number::{QrComparison, SafetyNumber};
+pub(crate) use safety_number::{half_of_digits, write_in_fives};
 pub use uri::{AppDomain, UserUri};

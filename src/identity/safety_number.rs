@@ -87,14 +87,31 @@ impl SafetyNumber {
 
 impl fmt::Display for SafetyNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, digit) in self.digits.chars().enumerate() {
-            if i > 0 && i % 5 == 0 {
-                f.write_str(" ")?;
-            }
-            write!(f, "{digit}")?;
-        }
-        Ok(())
+        write_in_fives(&self.digits, f)
     }
+}
+
+/// 30 digits of a hash.
+pub(crate) fn half_of_digits(hash: &Hash) -> String {
+    let groups = hash.chunks_exact(5);
+    groups.map(|group| group.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))).fold(
+        String::with_capacity(60),
+        |mut digits, number| {
+            digits.push_str(&format!("{:05}", number % 100_000));
+            digits
+        },
+    )
+}
+
+/// Digits as people read them.
+pub(crate) fn write_in_fives(digits: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && i % 5 == 0 {
+            f.write_str(" ")?;
+        }
+        write!(f, "{digit}")?;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for SafetyNumber {
@@ -122,14 +139,7 @@ impl Party {
         for _ in 1..ROUNDS {
             hash = self.hash(|w| w.bytes(&hash));
         }
-        let groups = hash.chunks_exact(5);
-        groups.map(|group| group.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))).fold(
-            String::with_capacity(60),
-            |mut digits, number| {
-                digits.push_str(&format!("{:05}", number % 100_000));
-                digits
-            },
-        )
+        half_of_digits(&hash)
     }
 
     fn hash(&self, first: impl Fn(&mut Writer) -> &mut Writer) -> Hash {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::chain::{Opened, Position, open};
 use super::draft::Draft;
 use super::frame::{Claim, EpochContext, Frame};
+use super::proof::Proof;
 use super::receiving::{Received, ReceivingChain, ReceivingChains, Step};
 use crate::crypto::sign::{Signed, verify_batch};
 use crate::error::{Error, ErrorKind, Result};
@@ -29,7 +30,7 @@ pub(super) fn decrypt_one(
     let Position { leaf, generation } = claim.at;
     let chain = find(chains, leaf)?;
     let mut draft = Draft::new(chain);
-    let opened = open(draft.message_key(chain, generation)?, claim, epoch, frame)?;
+    let opened = open_for(chains, draft.message_key(chain, generation)?, claim, (epoch, frame))?;
     chain.key().verify(&opened.input, &opened.signature)?;
     let step = draft.step(generation);
     let mut received = received(opened, claim.at, step);
@@ -90,7 +91,7 @@ impl Attempt {
         let Position { leaf, generation } = claim.at;
         let chain = find(chains, leaf)?;
         let draft = self.drafts.entry(leaf).or_insert_with(|| Draft::new(chain));
-        let opened = open(draft.message_key(chain, generation)?, &claim, epoch, frame.to_vec())?;
+        let opened = open_for(chains, draft.message_key(chain, generation)?, &claim, (epoch, frame.to_vec()))?;
         let step = draft.step(generation);
         self.skipped_total = skipped_after(self.skipped_total, &step);
         Ok((opened, claim.at, step))
@@ -99,7 +100,7 @@ impl Attempt {
     fn is_authentic(&self, chains: &ReceivingChains) -> bool {
         let opened = self.outcomes.iter().flatten();
         let signed: Option<Vec<_>> = opened
-            .map(|(Opened { content: _, input, signature }, at, _)| {
+            .map(|(Opened { content: _, input, signature, proof: _ }, at, _)| {
                 let key = chains.get(at.leaf)?.key();
                 Some(Signed { key, input: *input, signature: *signature })
             })
@@ -121,6 +122,20 @@ impl Attempt {
     }
 }
 
+/// Opens a frame, with what proves it if the reader keeps that.
+fn open_for(
+    chains: &ReceivingChains,
+    message_key: &[u8; 32],
+    claim: &Claim,
+    (epoch, frame): (&EpochContext, Vec<u8>),
+) -> Result<Opened> {
+    let mut opened = open(message_key, claim, epoch, frame)?;
+    if chains.keeps_proofs() {
+        opened.proof = Some(Box::new(Proof::new(message_key, claim, &opened)));
+    }
+    Ok(opened)
+}
+
 fn find(chains: &ReceivingChains, leaf: LeafIndex) -> Result<&ReceivingChain> {
     chains.get(leaf).ok_or(Error::new(ErrorKind::NotMember, "a message from a leaf we do not know"))
 }
@@ -132,5 +147,6 @@ fn skipped_after(total: usize, step: &Step) -> usize {
 /// Hands the content out: its signature was verified.
 fn received(mut opened: Opened, at: Position, step: Step) -> Received {
     let Position { leaf, generation } = at;
-    Received { leaf, generation, content: core::mem::take(&mut opened.content), step }
+    let content = core::mem::take(&mut *opened.content);
+    Received { leaf, generation, content, step, proof: opened.proof }
 }

@@ -6,6 +6,7 @@ use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::frame::{self, CLEAR, Claim, EpochContext, OVERHEAD};
+use super::proof::Proof;
 use crate::crypto::aead;
 use crate::crypto::kdf::{Expander, Hash, sha256};
 use crate::crypto::sign::{Signature, SignatureInput, SigningKey};
@@ -67,10 +68,10 @@ pub(super) fn seal(
     if let Some(front) = out.get_mut(start..text) {
         front.copy_from_slice(&clear);
     }
-    out.extend_from_slice(signing.sign(&signature_input(epoch, at, &salt, &digest)).as_bytes());
+    out.extend_from_slice(signing.sign(&signature_input(epoch.context_hash(), at, &salt, &digest)).as_bytes());
     let mut key = Zeroizing::new([0; 32]);
     let nonce = key_and_nonce(&keys, &salt, &mut key);
-    aead::seal_in_place(&key, &nonce, frame::aad(epoch, &clear).as_slice(), out, text);
+    aead::seal_in_place(&key, &nonce, frame::aad(epoch.context_hash(), &clear).as_slice(), out, text);
 }
 
 /// A message whose tag was right. Whoever has the chain key could have made it: only its signature says who did.
@@ -79,13 +80,16 @@ pub(super) struct Opened {
     pub(super) content: Zeroizing<Vec<u8>>,
     pub(super) input: SignatureInput,
     pub(super) signature: Signature,
+    /// What shows it to others, for a reader that wants to be able to.
+    pub(super) proof: Option<Box<Proof>>,
 }
 
 /// Decrypts `frame` under the message key of the place it claims, and takes off all that is not content, in place.
 pub(super) fn open(message_key: &[u8; 32], claim: &Claim, epoch: &EpochContext, frame: Vec<u8>) -> Result<Opened> {
     let (mut text, mut key) = (Zeroizing::new(frame), Zeroizing::new([0; 32]));
     let nonce = key_and_nonce(&Expander::new(message_key), &claim.salt, &mut key);
-    aead::open_in_place(&key, &nonce, frame::aad(epoch, &claim.clear).as_slice(), &mut text, CLEAR)?;
+    let aad = frame::aad(epoch.context_hash(), &claim.clear);
+    aead::open_in_place(&key, &nonce, aad.as_slice(), &mut text, CLEAR)?;
     let (padded, signature) = text
         .get(CLEAR..)
         .and_then(|text| text.split_last_chunk())
@@ -94,10 +98,10 @@ pub(super) fn open(message_key: &[u8; 32], claim: &Claim, epoch: &EpochContext, 
     if content.len() > MESSAGE_CONTENT {
         return Err(Error::limit("a message's content is longer than the protocol allows"));
     }
-    let input = signature_input(epoch, claim.at, &claim.salt, &sha256(padded));
+    let input = signature_input(epoch.context_hash(), claim.at, &claim.salt, &sha256(padded));
     let signature = Signature::from_bytes(*signature);
     keep_range(&mut text, CLEAR.saturating_add(content.start)..CLEAR.saturating_add(content.end));
-    Ok(Opened { content: text, input, signature })
+    Ok(Opened { content: text, input, signature, proof: None })
 }
 
 fn keep_range(bytes: &mut Vec<u8>, range: Range<usize>) {
@@ -106,9 +110,9 @@ fn keep_range(bytes: &mut Vec<u8>, range: Range<usize>) {
 }
 
 /// What the sender signs. It is the hash of the content that enters, so a long message is read once.
-pub(super) fn signature_input(epoch: &EpochContext, at: Position, salt: &[u8; 16], digest: &Hash) -> SignatureInput {
+pub(super) fn signature_input(context_hash: &Hash, at: Position, salt: &[u8; 16], digest: &Hash) -> SignatureInput {
     SignatureInput::new(labels::SIGN_MESSAGE, 5, |w| {
-        w.bytes(epoch.context_hash()).item(&at.leaf).item(&at.generation).bytes(salt).bytes(digest);
+        w.bytes(context_hash).item(&at.leaf).item(&at.generation).bytes(salt).bytes(digest);
     })
 }
 

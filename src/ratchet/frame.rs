@@ -69,9 +69,8 @@ impl EpochContext {
         &self.header_key
     }
 
-    fn epoch_low(&self) -> [u8; 4] {
-        let [.., a, b, c, d] = self.epoch.0.to_be_bytes();
-        [a, b, c, d]
+    const fn epoch_low(&self) -> [u8; 4] {
+        low(self.epoch)
     }
 
     /// The mask is its own inverse.
@@ -175,6 +174,14 @@ pub(super) struct Claim {
     pub(super) clear: [u8; CLEAR],
 }
 
+impl Claim {
+    /// Leaf and generation as the frame has them, under the mask.
+    pub(super) const fn header(&self) -> [u8; 8] {
+        let [.., a, b, c, d, e, f, g, h] = self.clear;
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
 impl fmt::Debug for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { clear: _, group, epoch_low: _, salt: _, header: _, sealed } = self;
@@ -195,19 +202,28 @@ pub(super) fn clear_bytes(
 ) -> [u8; CLEAR] {
     let [a, b, c, d] = leaf.0.to_be_bytes();
     let [e, f, g, h] = generation.0.to_be_bytes();
-    let header = epoch.mask(salt, [a, b, c, d, e, f, g, h]);
-    let fields =
-        [VERSION_AND_TYPE].into_iter().chain(epoch.group.0).chain(epoch.epoch_low()).chain(*salt).chain(header);
+    layout(epoch.group, epoch.epoch, salt, epoch.mask(salt, [a, b, c, d, e, f, g, h]))
+}
+
+/// The same, from a header that is masked already.
+pub(super) fn layout(group: GroupId, epoch: Epoch, salt: &[u8; 16], header: [u8; 8]) -> [u8; CLEAR] {
+    let fields = [VERSION_AND_TYPE].into_iter().chain(group.0).chain(low(epoch)).chain(*salt).chain(header);
     let mut clear = [0; CLEAR];
     clear.iter_mut().zip(fields).for_each(|(byte, field)| *byte = field);
     clear
 }
 
 /// The associated data of a message: array(label, context hash, the bytes before the ciphertext).
-pub(super) fn aad(epoch: &EpochContext, clear: &[u8; CLEAR]) -> Writer {
+pub(super) fn aad(context_hash: &Hash, clear: &[u8; CLEAR]) -> Writer {
     labelled_short(labels::MESSAGE_AAD, 2, |w| {
-        w.bytes(&epoch.context_hash).bytes(clear);
+        w.bytes(context_hash).bytes(clear);
     })
+}
+
+/// The low 32 bits of an epoch, big-endian.
+const fn low(epoch: Epoch) -> [u8; 4] {
+    let [.., a, b, c, d] = epoch.0.to_be_bytes();
+    [a, b, c, d]
 }
 
 const TRUNCATED: Error = Error::malformed("a message is shorter than its fixed fields");

@@ -53,6 +53,7 @@ mod batch;
 mod chain;
 mod draft;
 mod frame;
+mod proof;
 mod receiving;
 mod sender_key;
 mod sending;
@@ -62,6 +63,8 @@ mod tests;
 mod vectors;
 
 pub use frame::{EpochContext, Frame};
+pub use proof::Proof;
+pub(crate) use proof::Scene;
 pub use receiving::{Received, ReceivingChain, ReceivingChains, Step};
 pub use sender_key::SenderKey;
 pub use sending::{Encrypted, OwnFrame, SendingChain};

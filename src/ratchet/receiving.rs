@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use super::batch;
 use super::draft::Draft;
 use super::frame::{EpochContext, Frame};
+use super::proof::Proof;
 use super::sender_key::SenderKey;
 use crate::crypto::sign::VerifyKey;
 use crate::error::{Error, Result};
@@ -23,13 +24,24 @@ use crate::secret::Secret;
 pub struct ReceivingChains {
     chains: BTreeMap<LeafIndex, ReceivingChain>,
     skipped_total: usize,
+    proofs: bool,
 }
 
 impl ReceivingChains {
     /// No chains yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { chains: BTreeMap::new(), skipped_total: 0 }
+        Self { chains: BTreeMap::new(), skipped_total: 0, proofs: false }
+    }
+
+    /// Whether what is received comes with a [`Proof`], which holds its message key. Off unless it is asked for: a
+    /// message key is erased as soon as it was used.
+    pub const fn keep_proofs(&mut self, keep: bool) {
+        self.proofs = keep;
+    }
+
+    pub(super) const fn keeps_proofs(&self) -> bool {
+        self.proofs
     }
 
     /// Takes the chain of the sender at `leaf`; gives back the one it replaces.
@@ -145,8 +157,12 @@ impl ReceivingChains {
 
 impl fmt::Debug for ReceivingChains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chains, skipped_total } = self;
-        f.debug_struct("ReceivingChains").field("senders", &chains.len()).field("skipped_total", skipped_total).finish()
+        let Self { chains, skipped_total, proofs } = self;
+        f.debug_struct("ReceivingChains")
+            .field("senders", &chains.len())
+            .field("skipped_total", skipped_total)
+            .field("proofs", proofs)
+            .finish()
     }
 }
 
@@ -243,6 +259,8 @@ pub struct Received {
     pub content: Vec<u8>,
     /// What changed in the reader's state.
     pub step: Step,
+    /// What shows it to others, if the reader [keeps](ReceivingChains::keep_proofs) that.
+    pub proof: Option<Box<Proof>>,
 }
 
 /// What one message changed, so that a store writes one small record of its chain and a row for each kept key.

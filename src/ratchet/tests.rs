@@ -31,10 +31,10 @@ fn frame_around(padded: &[u8], generation: u32, signing: &SigningKey) -> Vec<u8>
     let at = Position { leaf: LEAF, generation: Generation(generation) };
     let clear = clear_bytes(&epoch, &salt, at.leaf, at.generation);
     let mut out = [&clear[..], padded].concat();
-    out.extend_from_slice(signing.sign(&signature_input(&epoch, at, &salt, &sha256(padded))).as_bytes());
+    out.extend_from_slice(signing.sign(&signature_input(epoch.context_hash(), at, &salt, &sha256(padded))).as_bytes());
     let mut key = [0; 32];
     let nonce = key_and_nonce(&Expander::new(&message_key), &salt, &mut key);
-    aead::seal_in_place(&key, &nonce, aad(&epoch, &clear).as_slice(), &mut out, CLEAR);
+    aead::seal_in_place(&key, &nonce, aad(epoch.context_hash(), &clear).as_slice(), &mut out, CLEAR);
     out
 }
 

@@ -75,8 +75,8 @@ fn message(json: &mut String, epoch: &EpochContext, chain: SendingChain, content
     field(json, 6, "salt", &claim.salt);
     field(json, 6, "key", &key);
     field(json, 6, "nonce", &nonce);
-    field(json, 6, "aad", aad(epoch, bytes.first_chunk::<CLEAR>().unwrap()).as_slice());
-    field(json, 6, "signed", signature_input(epoch, at, &claim.salt, &sha256(&padded)).as_bytes());
+    field(json, 6, "aad", aad(epoch.context_hash(), bytes.first_chunk::<CLEAR>().unwrap()).as_slice());
+    field(json, 6, "signed", signature_input(epoch.context_hash(), at, &claim.salt, &sha256(&padded)).as_bytes());
     field(json, 6, "frame", &bytes);
     json.truncate(json.len() - 2);
     json.push_str("\n    }");

@@ -6,12 +6,13 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::client::{Client, Event, Subscription};
+use crate::crypto::sign::{SigningKey, VerifyKey};
 use crate::envelope::Envelope;
 use crate::error::Result;
 use crate::group::CommitHeader;
 use crate::identity::AppDomain;
-use crate::ids::{GroupId, LeafHash, LeafIndex};
-use crate::log::{EntryBody, LogEntry, Post, PostBody, PostId, PostReply};
+use crate::ids::{GroupId, LeafHash, LeafIndex, Timestamp};
+use crate::log::{EntryBody, HubKey, LogEntry, Post, PostBody, PostId, PostReply, Stamp};
 use crate::wire::Wire;
 
 /// How often the hub misbehaves, each as a chance between 0 and 1.
@@ -70,12 +71,16 @@ pub struct LocalHub {
     seen: Vec<Seen>,
     faults: Faults,
     rng: StdRng,
+    key: HubKey,
+    now: Timestamp,
 }
 
 #[derive(Debug, Default)]
 struct GroupLog {
     last_commit: u64,
     entries: Vec<PostBody>,
+    /// When each of them came.
+    received: Vec<Timestamp>,
     /// For each leaf, the first entry it gets and, once it is dropped, the last.
     mailboxes: BTreeMap<LeafIndex, (u64, Option<u64>)>,
     accepted: BTreeMap<PostId, u64>,
@@ -97,7 +102,29 @@ impl LocalHub {
     /// A hub that misbehaves, the same way for the same seed.
     #[must_use]
     pub fn with_faults(faults: Faults, seed: u64) -> Self {
-        Self { groups: BTreeMap::new(), seen: Vec::new(), faults, rng: StdRng::seed_from_u64(seed) }
+        let rng = StdRng::seed_from_u64(seed);
+        let key = HubKey::new(SigningKey::generate(&mut StdRng::seed_from_u64(!seed)));
+        Self { groups: BTreeMap::new(), seen: Vec::new(), faults, rng, key, now: Timestamp::default() }
+    }
+
+    /// Sets the clock by which the hub says when it got a message. It starts at 0 and stands still.
+    pub const fn set_time(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    /// What verifies this hub's stamps.
+    #[must_use]
+    pub const fn public_key(&self) -> &VerifyKey {
+        self.key.public()
+    }
+
+    /// Says when an entry came, if it is a message.
+    #[must_use]
+    pub fn stamp(&self, group: &GroupId, seq: u64) -> Option<Stamp> {
+        let log = self.groups.get(group)?;
+        let (PostBody::Message(frame), received) = log.stored(seq)? else { return None };
+        let entry = LogEntry { group: *group, seq, body: EntryBody::Message(frame.clone()) };
+        self.key.stamp(&entry, received).ok()
     }
 
     /// Changes how the hub misbehaves.
@@ -131,6 +158,7 @@ impl LocalHub {
             return PostReply::Behind;
         }
         let Some(kind) = log.append(post) else { return PostReply::Refused };
+        log.received.push(self.now);
         let seq = log.entries.len() as u64;
         log.accepted.insert(id, seq);
         self.seen.push(Seen { group: post.group, seq, from: from.clone(), kind, bytes: post.to_bytes().len() });
@@ -266,12 +294,13 @@ impl GroupLog {
         Some(kind)
     }
 
-    fn stored(&self, seq: u64) -> Option<&PostBody> {
-        self.entries.get(usize::try_from(seq.checked_sub(1)?).ok()?)
+    fn stored(&self, seq: u64) -> Option<(&PostBody, Timestamp)> {
+        let at = usize::try_from(seq.checked_sub(1)?).ok()?;
+        Some((self.entries.get(at)?, *self.received.get(at)?))
     }
 
     fn entry(&self, group: GroupId, seq: u64, leaf: LeafIndex) -> Option<LogEntry> {
-        let body = match self.stored(seq)? {
+        let body = match self.stored(seq)?.0 {
             PostBody::Create { .. } => return None,
             PostBody::Message(frame) => EntryBody::Message(frame.clone()),
             // One stanza for all: whoever was a member in the epoch it names holds its key.

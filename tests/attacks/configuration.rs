@@ -27,7 +27,7 @@ pub fn sources() -> Vec<PathBuf> {
 }
 
 /// A condition of the build: where it may stand, as file, line and start of the next line. No file: anywhere.
-const CONDITIONS: [(&str, &str, &str); 16] = [
+const CONDITIONS: [(&str, &str, &str); 15] = [
     // Tests beside the code.
     ("", "#[cfg(test)]", "mod "),
     ("envelope/open.rs", "#[cfg(test)]", "pub(crate) const fn seed(&self)"),
@@ -35,8 +35,7 @@ const CONDITIONS: [(&str, &str, &str); 16] = [
     // Lints that tests are spared, and the README and the guide as tests.
     ("lib.rs", "#![cfg_attr(", "not(test),"),
     ("lib.rs", "#[cfg(doctest)]", "#[doc = include_str!(\"../README.md\")]"),
-    ("lib.rs", "#[cfg(doctest)]", "#[doc = include_str!(\"../docs/guide/content.md\")]"),
-    ("lib.rs", "#[cfg(doctest)]", "#[doc = include_str!(\"../docs/guide/attachments.md\")]"),
+    ("lib.rs", "#[cfg(any(doc, doctest))]", "pub mod guide;"),
     // The same work on one core or on several, in parts that are each checked.
     ("crypto/parallel.rs", "#[cfg(not(feature = \"parallel\"))]", "pub(crate) fn in_parts<"),
     ("crypto/parallel.rs", "#[cfg(feature = \"parallel\")]", "pub(crate) fn in_parts<"),

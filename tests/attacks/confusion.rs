@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use convivio::client::Event;
+use convivio::client::{Event, EventKind};
 use convivio::content::{Content, Conversation, Posted};
 use convivio::envelope::{
     Draft, Envelope, EnvelopeFor, EnvelopeType, Header, Opener, Recipient, ReplayGuard, open, open_from, seal_to,
 };
-use convivio::group::{CommitHeader, Effect, Group, GroupInfo, Policy, RejoinRequest};
+use convivio::group::{CommitHeader, Effect, Group, GroupInfo, JoinRequest, Policy, RejoinRequest};
 use convivio::identity::{
-    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, SafetyNumber, TrustedApps,
+    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, Revocation, SafetyNumber, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf,
 };
-use convivio::log::{EntryBody, LogEntry, Post, PostBody};
+use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
+use convivio::log::{EntryBody, LogEntry, Post, PostBody, Stamp};
 use convivio::ratchet::{Frame, SenderKey, SendingChain};
+use convivio::report::{Evidence, Report};
 use convivio::testing::App;
 use convivio::{DeviceId, ErrorKind, LeafIndex, SealSecret, Secret, SigningKey, Suite};
 use rand::SeedableRng;
@@ -45,13 +47,18 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
         Envelope,
         EnvelopeFor,
         Event,
+        Evidence,
         GroupInfo,
+        JoinRequest,
         LogEntry,
         Policy,
         Post,
         RejoinRequest,
         ReplayGuard,
         Posted,
+        Report,
+        Revocation,
+        Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -62,6 +69,8 @@ fn decoders() -> Vec<(&'static str, Accepts)> {
     all.push(("Header", |bytes| Header::decode(bytes).is_ok()));
     all.push(("CommitHeader", |bytes| CommitHeader::from_envelope_header(bytes).is_ok()));
     all.push(("SafetyNumber", |bytes| qr("ada", "bob").compare_qr(bytes).is_ok()));
+    all.push(("DeviceOffer", |bytes| DeviceOffer::from_secret_bytes(bytes).is_ok()));
+    all.push(("AuthenticatorDigits", |bytes| digits().compare_qr(bytes).is_ok()));
     all.push(("SenderKey", |bytes| SenderKey::from_secret_bytes(bytes).is_ok()));
     all
 }
@@ -72,12 +81,20 @@ fn qr(ours: &str, theirs: &str) -> SafetyNumber {
     SafetyNumber::new(&user(ours), &key(ours), &user(theirs), &key(theirs))
 }
 
+/// The digits of a group of one.
+fn digits() -> convivio::group::AuthenticatorDigits {
+    let app = App::new("photos.example").unwrap();
+    let mut ada = app.client("ada").unwrap();
+    let group = ada.create_group(App::policy(&[&app]).unwrap(), GroupInfo::default()).unwrap();
+    ada.group(&group).unwrap().authenticator_digits().unwrap()
+}
+
 /// An object: what it is, who may read it, its bytes.
 type Objects = Vec<(&'static str, &'static [&'static str], Vec<u8>)>;
 
 fn sealed(kind: EnvelopeType, to: &SealSecret, id: &[u8]) -> Envelope {
     let draft = Draft::new(kind, Suite::One, vec![1], &mut StdRng::seed_from_u64(3)).unwrap();
-    let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request);
+    let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request | EnvelopeType::Join);
     let tail: &[u8] = if kind == EnvelopeType::Commit { &[9; 32] } else { &[] };
     let key = SigningKey::from_seed(&[5; 32]);
     let signed = draft.sign(vec![0], named.then(|| vec![id.to_vec()]), b"payload", &key).unwrap();
@@ -88,6 +105,13 @@ fn identity_objects(pair: &mut Pair) -> Objects {
     let device = pair.insider_maria().device_identity();
     let package = pair.maria.package();
     let leaf = package.leaf().to_bytes();
+    let (user, now, world) = (&pair.maria.user, pair.world.clock.now(), &pair.world);
+    let of_user = world.photos.key().revoke(user, device.identity_key(), now).unwrap().to_bytes();
+    let of_device = world.identity(0, "maria").revoke_device(user, device.device(), 1, now).unwrap().to_bytes();
+    let (mut rng, identity) = (StdRng::seed_from_u64(3), pair.world.identity_of(0, "maria"));
+    let offer = NewDevice::begin(&mut rng).offer();
+    let answering = Answering { serial: 2, now: crate::support::START, transfer: Transfer::Stay };
+    let answer = offer.answer(&device, &identity, answering, &mut rng).unwrap();
     vec![
         ("an app key certificate", &["AppKeyCertificate"], device.credential().app_key_certificate().to_bytes()),
         ("a credential", &["Credential"], device.credential().to_bytes()),
@@ -100,6 +124,10 @@ fn identity_objects(pair: &mut Pair) -> Objects {
         ("capabilities", &["Capabilities"], Capabilities::new(&[Suite::One], &[3, 7]).unwrap().to_bytes()),
         ("trusted apps", &["TrustedApps"], App::trust(&[&pair.world.photos]).unwrap().to_bytes()),
         ("a safety number", &["SafetyNumber"], qr("bob", "ada").qr()),
+        ("a revocation of a user", &["Revocation"], of_user),
+        ("a revocation of a device", &["Revocation"], of_device),
+        ("a device offer", &["DeviceOffer"], offer.to_secret_bytes().to_vec()),
+        ("an answer to one", &["EnvelopeFor"], answer),
     ]
 }
 
@@ -113,6 +141,8 @@ fn group_objects(pair: &mut Pair) -> Objects {
     let part = welcome.split(carol.id().as_bytes()).unwrap();
     let consent = pair.world.device("dave").package();
     let consent = array![group.as_bytes(), Value::decode(&consent.to_bytes()), [7; 64]].encode();
+    let package = pair.world.device("erin").package();
+    let asked = array![group.as_bytes(), [3; 16], Value::decode(&package.to_bytes()), [7; 64]].encode();
     let request = sealed(EnvelopeType::Request, &SealSecret::generate(&mut StdRng::seed_from_u64(4)), &[1]);
     let entry = |body| LogEntry { group, seq: 7, body }.to_bytes();
     let post = |body| Post { group, after: 7, body }.to_bytes();
@@ -125,6 +155,11 @@ fn group_objects(pair: &mut Pair) -> Objects {
         welcome: part.clone(),
     };
     vec![
+        (
+            "a group's code",
+            &["AuthenticatorDigits"],
+            pair.maria.client.group(&group).unwrap().authenticator_digits().unwrap().qr(),
+        ),
         ("a policy", &["Policy"], maria.group().state().policy().to_bytes()),
         ("a group's info", &["GroupInfo"], maria.group().state().info().to_bytes()),
         ("a commit's public part", &[], plan.public()),
@@ -134,6 +169,7 @@ fn group_objects(pair: &mut Pair) -> Objects {
         ("a group's state", &[], maria.state.to_value().encode()),
         ("a saved group", &["Group"], maria.group().to_secret_bytes().to_vec()),
         ("a request to be readmitted", &["RejoinRequest"], consent),
+        ("a request to be let in", &["JoinRequest"], asked),
         ("a commit", &["Envelope"], made.envelope().to_bytes()),
         ("a welcome", &["Envelope"], welcome.to_bytes()),
         ("a sealed request", &["Envelope"], request.to_bytes()),
@@ -187,6 +223,25 @@ fn other_objects(pair: &Pair) -> Objects {
     ]
 }
 
+fn report_objects(pair: &mut Pair) -> Objects {
+    let Pair { world, maria, bob, group } = pair;
+    maria.client.keep_evidence(true).unwrap();
+    bob.say(group, "reported");
+    world.quiet(&mut [maria, bob]);
+    let reported = maria.events.iter().find_map(|event| match &event.what {
+        EventKind::Message { content, evidence: Some(evidence), .. } => Some((event, content, evidence)),
+        _ => None,
+    });
+    let (event, content, evidence) = reported.unwrap();
+    let stamp = world.hub.stamp(group, event.seq).unwrap();
+    vec![
+        ("an event with evidence", &["Event"], event.to_bytes()),
+        ("evidence", &["Evidence"], evidence.to_bytes()),
+        ("a hub's stamp", &["Stamp"], stamp.to_bytes()),
+        ("a report", &["Report"], Report::new(evidence, content, stamp).unwrap().to_bytes()),
+    ]
+}
+
 /// One of each kind of event that a small story makes, as the inbox has it.
 fn event_objects(pair: &mut Pair) -> Objects {
     let Pair { world, maria, bob, group } = pair;
@@ -206,6 +261,7 @@ fn row_21_no_decoder_takes_another_kind_of_object() {
     objects.extend(group_objects(&mut pair));
     objects.extend(other_objects(&pair));
     objects.extend(event_objects(&mut pair));
+    objects.extend(report_objects(&mut pair));
     let decoders = decoders();
     for (what, readers, bytes) in &objects {
         for (decoder, accepts) in &decoders {
@@ -240,13 +296,13 @@ fn row_21_every_decoder_is_in_the_matrix() {
             assert!(known.contains(name) || raw.contains(&name), "{name} is not in the matrix");
         }
     }
-    assert_eq!(found, 23, "the scan has stopped reading, or a decoder is new");
+    assert_eq!(found, 26, "the scan has stopped reading, or a decoder is new");
 }
 
 #[test]
 fn row_21_an_envelope_opens_as_its_own_type_only() {
     let bob = SealSecret::generate(&mut StdRng::seed_from_u64(1));
-    let kinds = [EnvelopeType::Standalone, EnvelopeType::Commit, EnvelopeType::Request];
+    let kinds = [EnvelopeType::Standalone, EnvelopeType::Commit, EnvelopeType::Request, EnvelopeType::Join];
     for kind in kinds {
         let part = sealed(kind, &bob, &[1]).split(&[1]).unwrap();
         for expected in kinds.into_iter().chain([EnvelopeType::Welcome]) {

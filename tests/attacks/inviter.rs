@@ -162,7 +162,7 @@ fn row_17_a_consistent_lie_fails_the_log_check_without_the_hubs_help() {
     false_insider.state.users.remove(bob);
     let mallory = user_of(&false_insider.state, "mallory");
     *false_insider.state.users[mallory].item(2) = Value::Int(3);
-    *false_insider.state.info.item(0) = Value::from("Another trip");
+    *false_insider.state.info.item(0).item(0) = Value::from("Another trip");
     let lie = false_insider.adding(&invitation.package).seal();
     let welcome = lie.welcome();
     // The log shows the honest commit, and no other.
@@ -181,7 +181,7 @@ fn row_17_a_consistent_lie_fails_the_log_check_without_the_hubs_help() {
 fn row_17_a_consistent_lie_beside_a_real_commit_shows_with_the_first_message_of_another() {
     let invitation = invitation();
     let Invitation { mut scene, commit, mut carol, package, mut insider } = invitation;
-    *insider.state.info.item(0) = Value::from("Another trip");
+    *insider.state.info.item(0).item(0) = Value::from("Another trip");
     let mut welcome = insider.adding(&package).seal().welcome();
     welcome.commit_entry = commit.entry_hash();
     scene.hub.show_welcome(&mut carol, &commit.envelope(), &welcome.seal(&package));

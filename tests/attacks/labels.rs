@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use base64ct::Encoding as _;
+use convivio::client::EventKind;
 use convivio::envelope::{Draft, EnvelopeType, Opener, Recipient, open};
-use convivio::group::{LeaveScope, Occasion, Proposal, RejoinRequest};
+use convivio::group::{JoinRequest, LeaveScope, Occasion, Proposal, RejoinRequest};
 use convivio::identity::{
-    AppKey, AppKeyCertificate, AppRoot, Credential, DeviceCertificate, IdentityKey, TrustedApps,
+    AppKey, AppKeyCertificate, AppRoot, Credential, DeviceCertificate, IdentityKey, Revocation, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedLeaf,
 };
+use convivio::log::Stamp;
 use convivio::ratchet::{ReceivingChain, ReceivingChains};
 use convivio::testing::App;
 use convivio::{DeviceId, ErrorKind, InitSecret, LeafIndex, Result, SealSecret, Secret, Signature, SigningKey, Suite};
@@ -22,7 +25,9 @@ use crate::support::*;
 use crate::witness::{Pair, Says};
 
 /// Every label under which something is signed (section 2.3).
-const LABELS: [&str; 11] = [
+const LABELS: [&str; 16] = [
+    "sign join",
+    "sign invite",
     "sign app key",
     "sign credential",
     "sign device certificate",
@@ -34,6 +39,9 @@ const LABELS: [&str; 11] = [
     "sign message",
     "sign leave",
     "sign rejoin",
+    "sign revocation",
+    "sign device revocation",
+    "sign stamp",
 ];
 
 /// Has the holder of the right key sign the right fields under one label after the other: only one is taken.
@@ -101,12 +109,13 @@ fn row_21_an_envelope_is_signed_under_the_label_of_its_type() {
         ("sign commit", EnvelopeType::Commit),
         ("sign welcome", EnvelopeType::Welcome),
         ("sign request", EnvelopeType::Request),
+        ("sign join", EnvelopeType::Join),
     ];
     let (to, mut rng) = (b"bob".to_vec(), StdRng::seed_from_u64(1));
     let (seal, init) = (SealSecret::generate(&mut rng), InitSecret::generate(&mut rng));
     let init_key = init.public();
     for (own, kind) in types {
-        let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request);
+        let named = matches!(kind, EnvelopeType::Standalone | EnvelopeType::Request | EnvelopeType::Join);
         let ids = named.then(|| vec![to.clone()]);
         let tail: &[u8] = if kind == EnvelopeType::Commit { &[9; 32] } else { &[] };
         only_under(own, [1; 32], |sign| {
@@ -152,6 +161,55 @@ fn row_21_a_leave_and_a_rejoin_are_signed_under_their_own_labels() {
 }
 
 #[test]
+fn row_21_a_revocation_is_signed_under_its_own_label() {
+    let mut pair = Pair::new();
+    let bob = pair.bob.client.identity().unwrap().clone();
+    let validity = convivio::Validity::starting(START, DAY);
+    let certificate = pair.world.courier.root().certify(key(2).verify_key(), validity);
+    let of_user = AppKey::new(key(2), certificate).unwrap().revoke(bob.user(), bob.identity_key(), START).unwrap();
+    let identity = pair.world.identity(1, "bob");
+    let of_device = identity.revoke_device(bob.user(), bob.device(), 1, START).unwrap();
+    let seed = *identity.expose_seed().unwrap();
+    let (maria, occasion) = (pair.insider_maria(), Occasion { time: START, seen: [0; 32] });
+    for (own, seed, revocation) in [("sign revocation", [2; 32], of_user), ("sign device revocation", seed, of_device)]
+    {
+        only_under(own, seed, |sign| {
+            let mut parts = Value::decode(&revocation.to_bytes());
+            *parts.item(2) = sign(array![parts.items()[1].clone()]).into();
+            let proposal = Proposal::Revoke(Revocation::from_bytes(&parts.encode())?);
+            let commit = |actor: convivio::group::Actor<'_>| {
+                let mut rng = StdRng::seed_from_u64(1);
+                maria.group().commit(vec![proposal], &Default::default(), occasion, actor, &mut rng)
+            };
+            maria.actor(commit).map(drop)
+        });
+    }
+}
+
+#[test]
+fn row_21_a_request_to_be_let_in_is_signed_under_its_own_label() {
+    let mut pair = Pair::new();
+    let link = pair.maria.client.open_link(&pair.group, "", DAY).unwrap();
+    pair.world.sync(&mut pair.maria);
+    let text = link.to_text();
+    let text = base64ct::Base64UrlUnpadded::decode_vec(text.strip_prefix("convivio:join#").unwrap()).unwrap();
+    let seed = Value::decode(&text).items()[4].fixed();
+    let mut carol = pair.world.device("carol");
+    carol.client.ask_to_join(&link).unwrap();
+    pair.world.sync(&mut carol);
+    pair.world.sync(&mut pair.maria);
+    let asked = |what| if let EventKind::JoinRequested { request, .. } = what { Some(request) } else { None };
+    let asked = pair.maria.news().into_iter().find_map(asked).unwrap();
+    let state = pair.maria.client.group(&pair.group).unwrap().state().clone();
+    only_under("sign invite", seed, |sign| {
+        let mut request = Value::decode(&asked.to_bytes());
+        let signature = sign(array![pair.group.as_bytes(), asked.id().as_bytes()]);
+        *request.item(3) = Value::from(signature.as_slice());
+        JoinRequest::from_bytes(&request.encode())?.verify(&state, START).map(drop)
+    });
+}
+
+#[test]
 fn row_21_a_message_is_signed_under_its_own_label() {
     let pair = Pair::new();
     let (maria, bob) = (pair.insider_maria(), pair.insider_bob());
@@ -165,6 +223,16 @@ fn row_21_a_message_is_signed_under_its_own_label() {
         let key = group.state().leaf(LeafIndex(0)).unwrap().signature_key().clone();
         chains.insert(LeafIndex(0), ReceivingChain::new(Secret::from_bytes(&mut bob.chains[&0].1.clone()), key));
         chains.decrypt(group.context(), &frame).map(|received| assert_eq!(received.content, b"hello"))
+    });
+}
+
+#[test]
+fn row_21_a_stamp_is_signed_under_its_own_label() {
+    let hub = [7; 32];
+    let key = SigningKey::from_seed(&hub).verify_key().clone();
+    only_under("sign stamp", hub, |sign| {
+        let signature = sign(array![[1; 16], 9, [2; 32], START.0]);
+        Stamp::from_bytes(&array![[1; 16], 9, [2; 32], START.0, signature].encode())?.verify(&key)
     });
 }
 

@@ -5,11 +5,13 @@ use convivio::content::{Choices, Content, Conversation, Poll, Posted};
 use convivio::envelope::{Envelope, EnvelopeFor, Header, ReplayGuard};
 use convivio::group::{CommitHeader, Effect, GroupInfo, Policy, RejoinRequest};
 use convivio::identity::{
-    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, TrustedApps, UnverifiedDeviceIdentity,
+    AppKeyCertificate, Capabilities, Credential, DeviceCertificate, Revocation, TrustedApps, UnverifiedDeviceIdentity,
     UnverifiedKeyPackage, UnverifiedLeaf,
 };
-use convivio::log::{EntryBody, LogEntry, Post, PostBody};
+use convivio::linking::{DeviceOffer, NewDevice};
+use convivio::log::{EntryBody, LogEntry, Post, PostBody, Stamp};
 use convivio::ratchet::{Frame, SenderKey};
+use convivio::report::{Evidence, Report};
 use convivio::{Error, ErrorKind, LeafIndex, limits};
 use rand::rngs::StdRng;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
@@ -38,6 +40,7 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
         Envelope,
         EnvelopeFor,
         Event,
+        Evidence,
         GroupInfo,
         LogEntry,
         Policy,
@@ -45,6 +48,9 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
         RejoinRequest,
         ReplayGuard,
         Posted,
+        Report,
+        Revocation,
+        Stamp,
         TrustedApps,
         UnverifiedDeviceIdentity,
         UnverifiedKeyPackage,
@@ -54,6 +60,9 @@ fn decoders() -> Vec<(&'static str, Decoder)> {
     // Reads a part of what it is given, so the rest has no encoding to compare.
     all.push(("CommitHeader", |bytes| CommitHeader::from_envelope_header(bytes).map(|_| bytes.to_vec())));
     all.push(("SenderKey", |bytes| SenderKey::from_secret_bytes(bytes).map(|key| key.to_secret_bytes().to_vec())));
+    all.push(("DeviceOffer", |bytes| {
+        DeviceOffer::from_secret_bytes(bytes).map(|offer| offer.to_secret_bytes().to_vec())
+    }));
     all.push(("Frame", |bytes| Frame::parse(bytes).map(|_| bytes.to_vec())));
     all
 }
@@ -63,6 +72,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let mut scene = Scene::new();
     let (id, policy) = (scene.id, scene.world.policy());
     let package = scene.world.device("carol").package();
+    let reported = reported(&mut scene);
     scene.maria.say(&id, "a message");
     let message = scene.hub.collect(&mut scene.maria).remove(0);
     scene.maria.client.change(&id, Change::Add(vec![package.clone()])).unwrap();
@@ -71,6 +81,10 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let identity = package.leaf().claims().identity();
     let credential = identity.credential();
     let insider = scene.insider();
+    let (user, now, world) = (&scene.maria.user, scene.world.clock.now(), &scene.world);
+    let of_user = world.photos.key().revoke(user, world.identity(0, "maria").public(), now).unwrap();
+    let device = insider.device_identity().device();
+    let of_device = world.identity(0, "maria").revoke_device(user, device, 1, now).unwrap();
     let of = |body| LogEntry { group: id, seq: 9, body }.to_bytes();
     let sending = insider.group().sending_chain(convivio::Secret::from_bytes(&mut [7; 32]));
     let mut ids = ReplayGuard::new();
@@ -108,6 +122,8 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("Post", commit.to_bytes()),
         ("RejoinRequest", request),
         ("ReplayGuard", ids.to_bytes()),
+        ("Revocation", of_user.to_bytes()),
+        ("Revocation", of_device.to_bytes()),
         ("TrustedApps", policy.apps.to_bytes()),
         ("UnverifiedDeviceIdentity", identity.to_bytes()),
         ("UnverifiedKeyPackage", package.to_bytes()),
@@ -115,7 +131,29 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("Header", envelope.header().bytes().to_vec()),
         ("CommitHeader", envelope.header().bytes().to_vec()),
         ("SenderKey", sending.sender_key().to_secret_bytes().to_vec()),
+        ("DeviceOffer", NewDevice::begin(&mut StdRng::seed_from_u64(2)).offer().to_secret_bytes().to_vec()),
         ("Frame", crate::kit::hub::frame_of(&message).to_vec()),
+    ]
+    .into_iter()
+    .chain(reported)
+    .collect()
+}
+
+/// What Maria heard, as an event with evidence, and what reports it.
+fn reported(scene: &mut Scene) -> [(&'static str, Vec<u8>); 4] {
+    let Scene { world, id, maria, bob, .. } = scene;
+    maria.client.keep_evidence(true).unwrap();
+    bob.say(id, "reported");
+    world.quiet(&mut [bob, maria]);
+    let event = maria.events.last().unwrap().clone();
+    let EventKind::Message { content, evidence: Some(evidence), .. } = &event.what else { panic!("not reported") };
+    let stamp = world.hub.stamp(id, event.seq).unwrap();
+    let report = Report::new(evidence, content, stamp.clone()).unwrap();
+    [
+        ("Event", event.to_bytes()),
+        ("Evidence", evidence.to_bytes()),
+        ("Report", report.to_bytes()),
+        ("Stamp", stamp.to_bytes()),
     ]
 }
 

@@ -85,12 +85,12 @@ fn a_commit_has_ten_thousand_proposals_and_no_more() {
 fn proposals_have_one_order() {
     let pair = Pair::new();
     let mut maria = pair.insider_maria();
-    let info = |name: &str| array![1, array![name, ""]];
+    let info = |name: &str| array![1, array![array![name, "", Value::Null, 0], array![]]];
     let (policy, bob) = (array![0, maria.state.policy.clone()], pair.bob.user.as_str());
     let role = array![7, bob, 2];
     let valid = {
         let mut plan = maria.plan(vec![policy.clone(), info("a"), role.clone()]);
-        plan.next.info = array!["a", ""];
+        plan.next.info = array![array!["a", "", Value::Null, 0], array![]];
         let at = plan.next.users.iter().position(|user| user.items()[0].text() == bob).unwrap();
         *plan.next.users[at].item(2) = Value::Int(2);
         plan

@@ -196,7 +196,7 @@ fn row_16_a_known_user_with_another_identity_key() {
     let post = hub.collect_one(maria).unwrap();
     [&mut *maria, &mut *anna].into_iter().for_each(|device| hub.show_post(device, &post));
     let changed = |device: &mut crate::support::Device| {
-        device.news().iter().any(|what| matches!(what, EventKind::IdentityChanged { user } if *user == bob))
+        device.news().iter().any(|what| matches!(what, EventKind::IdentityChanged { user, .. } if *user == bob))
     };
     assert!(changed(maria) && changed(anna));
     assert_ne!(

@@ -61,16 +61,25 @@ impl Crowd {
         agree(&self.group, &mut all);
         for (at, device) in all.iter().enumerate() {
             let heard: Vec<MessageId> = device.messages().into_iter().map(|(id, ..)| id).collect();
-            let expected: BTreeSet<MessageId> =
-                self.said.iter().filter(|(_, from)| **from != at).map(|(id, _)| *id).collect();
+            let of = |own: bool| self.said.iter().filter(move |(_, from)| (**from == at) == own).map(|(id, _)| *id);
+            let expected: BTreeSet<MessageId> = of(false).collect();
+            assert_eq!(
+                device.sent().len(),
+                of(true).count(),
+                "{} was told of an echo twice, or not at all",
+                device.user
+            );
+            assert_eq!(device.sent().into_iter().collect::<BTreeSet<_>>(), of(true).collect());
             assert_eq!(heard.len(), expected.len(), "{} heard something twice, or not at all", device.user);
             assert_eq!(heard.into_iter().collect::<BTreeSet<_>>(), expected);
             let worse = |what: &EventKind| {
                 !matches!(
                     what,
                     EventKind::Message { .. }
+                        | EventKind::Sent { .. }
                         | EventKind::Changed { .. }
                         | EventKind::Invitation { .. }
+                        | EventKind::Joined { .. }
                         | EventKind::Gap { .. }
                         | EventKind::Void { .. }
                 )

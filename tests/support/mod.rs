@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use convivio::client::{Answer, Change, Environment, Event, EventKind, Status};
+use convivio::client::{Answer, Change, DeviceKeys, Environment, Event, EventKind, Status};
 use convivio::group::{Effect, GroupInfo, Policy, Role};
 use convivio::identity::{IdentityKey, UnverifiedKeyPackage, UserUri};
+use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
 use convivio::log::{LogEntry, Post};
 use convivio::store::{ChangeSet, RecordKey, Store, StoreError, StoreErrorKind};
 use convivio::testing::{App, Faults, LocalHub};
-use convivio::{Client, ErrorKind, GroupId, MessageId, Timestamp, Validity};
+use convivio::{Client, DeviceId, ErrorKind, GroupId, MessageId, Timestamp, Validity};
 use rand::rngs::StdRng;
 use rand::{CryptoRng, SeedableRng};
 
@@ -172,11 +173,62 @@ impl World {
         *serial += 1;
         let app = [&self.photos, &self.courier, &self.lumen][app];
         let keys = app.enrol_device(name, identity, *serial, &mut self.rng).unwrap();
+        let user = app.user(name).unwrap();
+        self.start(user, keys)
+    }
+
+    /// A device with these keys.
+    pub fn start(&mut self, user: UserUri, keys: DeviceKeys) -> Device {
         self.seed += 1;
         let (disk, clock) = (Disk::default(), self.clock.clone());
         let env = Env(clock.clone(), StdRng::seed_from_u64(self.seed));
         let client = Client::create_in(disk.clone(), keys, env).unwrap();
-        Device { client, disk, clock, seed: self.seed, user: app.user(name).unwrap(), events: Vec::new(), taken: 0 }
+        Device { client, disk, clock, seed: self.seed, user, events: Vec::new(), taken: 0 }
+    }
+
+    /// The identity key of a user who has a device.
+    pub fn identity_of(&self, app: usize, name: &str) -> IdentityKey {
+        IdentityKey::from_seed(self.identities[&format!("{app} {name}")].0.expose_seed().unwrap())
+    }
+
+    /// One more device of this device's user, linked by it with the user's identity key.
+    pub fn link(&mut self, app: usize, old: &mut Device) -> Device {
+        let identity = self.identity_of(app, old.user.name());
+        let new = NewDevice::begin(&mut self.rng);
+        let (serial, now) = (old.client.next_serial().unwrap(), self.clock.now());
+        let answering = Answering { serial, now, transfer: Transfer::Stay };
+        let offer = DeviceOffer::from_secret_text(&new.offer().to_secret_text()).unwrap();
+        let answer = offer.answer(old.client.identity().unwrap(), &identity, answering, &mut self.rng).unwrap();
+        let app = [&self.photos, &self.courier, &self.lumen][app];
+        let link = new.open(&answer, &App::trust(&[app]).unwrap(), now).unwrap();
+        let (keys, identity_key) = new.finish(link).unwrap();
+        assert!(identity_key.is_none());
+        self.start(old.user.clone(), keys)
+    }
+
+    /// Has one device add another of its user everywhere, and the other accept.
+    pub fn bring_along(&mut self, old: &mut Device, new: &mut Device) {
+        let packages = new.packages(u16::try_from(old.client.groups().unwrap().len()).unwrap());
+        old.client.add_device(packages).unwrap();
+        self.sync(old);
+        self.enter(new);
+        self.sync(old);
+    }
+
+    /// Reads, and accepts what there is to be accepted.
+    pub fn enter(&mut self, device: &mut Device) {
+        self.sync(device);
+        for group in device.client.groups().unwrap() {
+            if device.status(&group) == Status::Invited {
+                device.client.answer(&group, Answer::Accept).unwrap();
+            }
+        }
+        self.sync(device);
+    }
+
+    /// The identity key of a user of one of the three apps, who has a device.
+    pub fn identity(&self, app: usize, name: &str) -> &IdentityKey {
+        &self.identities[&format!("{app} {name}")].0
     }
 
     /// A group that this device founds and the others are in.
@@ -194,14 +246,16 @@ impl World {
         group
     }
 
-    /// One device adds others, who accept.
+    /// One device adds others, who accept; those of its own user are in at once.
     pub fn bring_in(&mut self, group: GroupId, by: &mut Device, others: &mut [&mut Device]) {
         let packages = others.iter_mut().map(|device| device.package()).collect();
         by.client.change(&group, Change::Add(packages)).unwrap();
         self.sync(by);
         for device in others.iter_mut() {
             self.sync(device);
-            device.client.answer(&group, Answer::Accept).unwrap();
+            if device.user != by.user {
+                device.client.answer(&group, Answer::Accept).unwrap();
+            }
             self.sync(device);
         }
         self.sync(by);
@@ -255,8 +309,17 @@ pub struct Device {
 impl Device {
     /// A fresh key package, as others read it.
     pub fn package(&mut self) -> UnverifiedKeyPackage {
-        let package = self.client.key_packages(1).unwrap().remove(0);
-        UnverifiedKeyPackage::from_bytes(&package.to_bytes()).unwrap()
+        self.packages(1).remove(0)
+    }
+
+    pub fn packages(&mut self, count: u16) -> Vec<UnverifiedKeyPackage> {
+        let packages = self.client.key_packages(count).unwrap();
+        packages.iter().map(|package| UnverifiedKeyPackage::from_bytes(&package.to_bytes()).unwrap()).collect()
+    }
+
+    /// The id of this device.
+    pub fn id(&mut self) -> DeviceId {
+        self.client.identity().unwrap().device()
     }
 
     pub fn receive(&mut self, entries: &[LogEntry]) -> convivio::client::Summary {
@@ -323,6 +386,12 @@ impl Device {
             _ => None,
         };
         self.events.iter().filter_map(said).collect()
+    }
+
+    /// The messages of this device that count, in the order of the log.
+    pub fn sent(&self) -> Vec<MessageId> {
+        let sent = |event: &Event| if let EventKind::Sent { id, .. } = &event.what { Some(*id) } else { None };
+        self.events.iter().filter_map(sent).collect()
     }
 
     pub fn say(&mut self, group: &GroupId, text: &str) -> MessageId {

@@ -230,11 +230,12 @@ def open_envelope(envelope, secret, id_, find_key, expected):
 
 def context_hash(state):
     version, suite, group, epoch, users, barred, leaves, next_leaf, policy, info, time, transcript = state
-    return hash_(
-        "group context", version, suite, group, epoch, hash_("hash users", users), hash_("hash barred", barred),
+    members = hash_(
+        "hash members", hash_("hash users", users), hash_("hash barred", barred),
         hash_("hash leaves", [[i, leaf_hash(l)] for i, l in leaves]), next_leaf, hash_("hash policy", policy),
-        hash_("hash info", info), time, transcript,
+        hash_("hash info", info), transcript,
     )
+    return hash_("group context", version, suite, group, epoch, time, members)
 
 
 def schedule(joiner, state):
@@ -340,12 +341,45 @@ def decrypt(frame, header_key, context, chain, key, expected):
     return unpad(padded)
 
 
+# 12: reports
+
+def pad(content):
+    head = cbor(content)
+    return head + bytes(padme(len(head)) - len(head))
+
+
+def report(data, trusted, hub):
+    """Verifies a report as whoever gets it does; who said what, where and when."""
+    version, evidence, text, stamp = uncbor(data)
+    e_version, context, encoded, index, generation, proof, seen, nonce = evidence
+    message_key, salt, header, signature = proof
+    stamped_group, seq, frame_hash, received, stamp_signature = stamp
+    _, suite, group, epoch, began, _ = context
+    assert version == e_version == context[0] == suite == 1
+    verify(hub, stamp_signature, "sign stamp", stamped_group, seq, frame_hash, received)
+    context_hash = hash_("group context", *context)
+    content = cbor([nonce, 0, text])
+    padded = pad(cbor([seen, content]))
+    clear = b"\x11" + group + (epoch % 2**32).to_bytes(4, "big") + salt + header
+    keys = expand_label(message_key, "message", salt, 44)
+    aad = cbor(["message aad", context_hash, clear])
+    frame = clear + ChaCha20Poly1305(keys[:32]).encrypt(keys[32:], padded + signature, aad)
+    assert stamped_group == group and frame_hash == sha256(frame)
+    author = leaf(encoded, trusted)
+    verify(author["signature_key"], signature, "sign message", context_hash, index, generation, salt, sha256(padded))
+    id_ = hash_("message id", group, author["user"], author["device"], content)
+    return frame, {
+        "user": author["user"], "device": author["device"], "content": text, "id": id_, "group": group,
+        "epoch": epoch, "began": began, "seq": seq, "seen_at": received,
+    }
+
+
 # The files
 
 def load(name):
     def unhex(value):
         if isinstance(value, dict):
-            return {k: v if k in ("about", "digits", "users") else unhex(v) for k, v in value.items()}
+            return {k: v if k in ("about", "digits", "user", "users") else unhex(v) for k, v in value.items()}
         if isinstance(value, list):
             return [unhex(v) for v in value]
         return bytes.fromhex(value) if isinstance(value, str) else value
@@ -438,7 +472,23 @@ def check_ratchet():
             assert hmac(m["chain_key"], b"\2") == v["messages"][n + 1]["chain_key"]
 
 
+def check_report():
+    v = load("report.json")
+    trusted = uncbor(v["trusted_apps"])
+    frame, verified = report(v["report"], trusted, v["hub_key"])
+    assert verified == v["verified"] and frame == v["frame"] == load("group.json")["message"]["frame"]
+    parts = uncbor(v["report"])
+    assert cbor(parts[1]) == v["evidence"] and cbor(parts[3]) == v["stamp"]
+    assert hash_("group context", *parts[1][1]) == v["context_hash"]
+    for data, apps in ((cbor([*parts[:2], b"addio", parts[3]]), trusted), (v["report"], [])):
+        try:
+            report(data, apps, v["hub_key"])
+        except (AssertionError, KeyError):
+            continue
+        raise AssertionError("a false report holds")
+
+
 if __name__ == "__main__":
-    for check in (check_identity, check_envelope, check_group, check_ratchet):
+    for check in (check_identity, check_envelope, check_group, check_ratchet, check_report):
         check()
         print(check.__name__, "ok")

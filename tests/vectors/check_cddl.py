@@ -36,6 +36,9 @@ def objects():
     yield "welcome-payload", group["welcome"]["envelope"]["payload"]
     yield "message-content", group["message"]["content"]
     yield "sender-key", ratchet["sender_key_bytes"]
+    reported = load("report.json")
+    for rule in ("evidence", "stamp", "report"):
+        yield rule, reported[rule]
 
     # What the vectors hold only in parts.
     id_, package = bytes(16), uncbor(identity["key_package"])

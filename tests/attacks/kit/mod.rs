@@ -10,7 +10,7 @@
 //!
 //! They stand on the public API and on a second implementation of the wire forms, written from `docs/protocol.md` alone,
 //! with no rule checked: `cbor.rs` (section 2), `leaf.rs` (3), `envelope.rs` (4), `state.rs` (5.1, 5.4), `commit.rs` (5.3 to
-//! 5.5), `ratchet.rs` (6); and `poly1305.rs`, which makes one tag hold under two keys. That an honest thing made by it is accepted also checks the page against the code.
+//! 5.5), `ratchet.rs` (6), `report.rs` (12); and `poly1305.rs`, which makes one tag hold under two keys. That an honest thing made by it is accepted also checks the page against the code.
 
 #![allow(dead_code, unreachable_pub, reason = "each attack uses its part")]
 
@@ -22,6 +22,7 @@ pub mod insider;
 pub mod leaf;
 pub mod poly1305;
 pub mod ratchet;
+pub mod report;
 pub mod scene;
 pub mod state;
 pub mod thief;

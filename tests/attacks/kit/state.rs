@@ -69,27 +69,27 @@ impl State {
         ]
     }
 
-    pub fn context_hash(&self) -> [u8; 32] {
+    /// Who is in the group and what they agreed on.
+    pub fn members_hash(&self) -> [u8; 32] {
         let one = |label, value: &Value| hash(label, &array![value.clone()]);
         let index_and_hash = |(index, leaf): &(u32, Vec<u8>)| array![u64::from(*index), leaf_hash(leaf)];
         let leaves = Value::List(self.leaves.iter().map(index_and_hash).collect());
         hash(
-            "group context",
+            "hash members",
             &array![
-                1,
-                self.suite,
-                self.group,
-                self.epoch,
                 one("hash users", &Value::List(self.users.clone())),
                 one("hash barred", &Value::List(self.barred.clone())),
                 one("hash leaves", &leaves),
                 u64::from(self.next_leaf),
                 one("hash policy", &self.policy),
                 one("hash info", &self.info),
-                self.time,
                 self.transcript
             ],
         )
+    }
+
+    pub fn context_hash(&self) -> [u8; 32] {
+        hash("group context", &array![1, self.suite, self.group, self.epoch, self.time, self.members_hash()])
     }
 
     /// The encoded leaf at an index.

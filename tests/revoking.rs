@@ -1,0 +1,314 @@
+//! A lost device is revoked once and is out of every group, whatever happens in between.
+
+mod support;
+
+use convivio::client::{Change, EventKind, Revocation, Status};
+use convivio::group::{Effect, Policy, Role};
+use convivio::identity::UnverifiedKeyPackage;
+use convivio::log::PostReply;
+use convivio::{DeviceId, ErrorKind, GroupId};
+use support::*;
+
+/// Bob's phone and laptop, three groups of Maria's with both.
+struct Scene {
+    world: World,
+    maria: Device,
+    phone: Device,
+    laptop: Device,
+    lost: DeviceId,
+    groups: Vec<GroupId>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut world = World::new();
+        let (mut maria, mut phone) = (world.device("maria"), world.device_of(1, "bob"));
+        let groups = (0..3).map(|_| world.group(&mut maria, &mut [&mut phone])).collect();
+        let mut laptop = world.link(1, &mut phone);
+        world.bring_along(&mut phone, &mut laptop);
+        let lost = laptop.id();
+        let mut scene = Self { world, maria, phone, laptop, lost, groups };
+        scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone, &mut scene.laptop]);
+        scene
+    }
+
+    /// The groups in which the phone, by what it has read, still sees the lost device.
+    fn remaining(&mut self) -> Vec<GroupId> {
+        let mut all = self.phone.client.revocations().unwrap();
+        assert_eq!(all.len(), 1);
+        let Revocation { device, remaining } = all.remove(0);
+        assert_eq!(device, self.lost);
+        remaining
+    }
+
+    /// Lets everyone talk, the lost device among them, with a hub that goes on serving it.
+    fn quiet(&mut self) {
+        self.world.quiet(&mut [&mut self.maria, &mut self.phone]);
+        for group in &self.groups {
+            let leaf = self.laptop.client.group(group).unwrap().own_index();
+            self.world.hub.reopen(group, leaf);
+        }
+        self.world.sync(&mut self.laptop);
+        self.world.quiet(&mut [&mut self.maria, &mut self.phone]);
+    }
+
+    /// From here on the lost device reads nothing of this group and says nothing there.
+    fn is_out(&mut self, group: &GroupId) {
+        for device in [&mut self.maria, &mut self.phone] {
+            let view = device.client.group(group).unwrap();
+            let user = view.state().user(&self.laptop.user).unwrap();
+            assert!(view.devices(&self.laptop.user).all(|device| device != self.lost));
+            assert!(user.least_serial > 2);
+        }
+        let before = (self.laptop.messages().len(), self.maria.messages().len(), self.phone.messages().len());
+        self.maria.say(group, "between us");
+        self.quiet();
+        if self.laptop.status(group) == Status::Active {
+            self.laptop.say(group, "I am still here");
+        }
+        self.quiet();
+        assert_eq!(self.laptop.messages().len(), before.0, "the lost device reads on");
+        assert_eq!(self.maria.messages().len(), before.1, "the lost device posts on");
+        assert_eq!(self.phone.messages().len(), before.2 + 1);
+        agree(group, &mut [&mut self.maria, &mut self.phone]);
+    }
+}
+
+#[test]
+fn a_revoked_device_is_out_of_every_group_with_the_next_commits() {
+    let mut scene = Scene::new();
+    // Written before the loss was noticed, and not sent yet.
+    let written = scene.groups[0];
+    scene.phone.say(&written, "not for a thief");
+    let revocation = scene.phone.client.revoke_device(scene.lost).unwrap();
+    assert_eq!(revocation.remaining.len(), 3);
+    assert_eq!(scene.remaining().len(), 3);
+    scene.maria.news();
+    scene.quiet();
+    assert_eq!(scene.remaining(), []);
+    let removed = Effect::DeviceRemoved(scene.phone.user.clone(), scene.lost);
+    let news = scene.maria.news();
+    let changes =
+        news.iter().filter(|what| matches!(what, EventKind::Changed { effects, .. } if *effects == [removed.clone()]));
+    assert_eq!((changes.count(), news.len()), (3, 4));
+    assert_eq!(scene.maria.heard(), [("bob".to_owned(), "not for a thief".to_owned())]);
+    assert_eq!(scene.laptop.heard(), [], "it goes out after the commit");
+    for group in scene.groups.clone() {
+        scene.is_out(&group);
+    }
+    assert_eq!(scene.laptop.status(&scene.groups[0]), Status::Removed);
+}
+
+/// In one group another commit is first, one has a slow hub, and one is entered only afterwards.
+#[test]
+fn a_lost_race_a_slow_hub_and_a_group_that_comes_later_are_caught_up_with() {
+    let mut scene = Scene::new();
+    let fourth = scene.world.group(&mut scene.maria, &mut [&mut scene.laptop]);
+    let [first, second, third] = scene.groups[..] else { panic!() };
+    scene.phone.client.revoke_device(scene.lost).unwrap();
+    // A race in the first group, which the phone loses.
+    scene.maria.client.change(&first, Change::Heal).unwrap();
+    let posts = scene.phone.client.outbox_of(&first, 9).unwrap();
+    scene.world.post(&mut scene.maria);
+    let domain = scene.world.courier.domain().clone();
+    for post in posts {
+        let reply = scene.world.hub.post(&domain, &post);
+        assert_eq!(reply, PostReply::Behind);
+        scene.phone.client.posted(&post, reply).unwrap();
+    }
+    // The hub of the second takes the commit, and shows it to nobody for a while.
+    for post in scene.phone.client.outbox_of(&second, 9).unwrap() {
+        assert_eq!(scene.world.hub.post(&domain, &post), PostReply::Accepted);
+    }
+    assert_eq!(scene.remaining().len(), 3);
+    scene.laptop.say(&second, "before the commit is shown");
+    let late = scene.laptop.client.outbox_of(&second, 9).unwrap().remove(0);
+    assert_eq!(scene.world.hub.post(&domain, &late), PostReply::Behind, "the hub's log has a commit the device lacks");
+    scene.phone.restart();
+    scene.quiet();
+    assert_eq!(scene.remaining(), []);
+    for group in [first, second, third] {
+        scene.is_out(&group);
+    }
+    // The fourth, with the lost device in it, is entered now.
+    scene.groups = vec![fourth];
+    let package = scene.phone.package();
+    scene.maria.client.change(&fourth, Change::Add(vec![package])).unwrap();
+    scene.world.sync(&mut scene.maria);
+    scene.world.sync(&mut scene.phone);
+    assert_eq!(scene.remaining(), [fourth], "even before it is entered");
+    scene.world.enter(&mut scene.phone);
+    scene.quiet();
+    assert_eq!(scene.remaining(), []);
+    scene.is_out(&fourth);
+}
+
+/// The power goes at each write in turn, before it or just after.
+#[test]
+fn the_power_may_go_at_any_write_of_a_revocation() {
+    for after in [false, true] {
+        for write in 0.. {
+            let mut scene = Scene::new();
+            scene.phone.disk.cut_power(write, after);
+            let revoked = scene.phone.client.revoke_device(scene.lost);
+            let mut failed = revoked.is_err();
+            if !failed {
+                failed = scene.world.hub.sync(&mut scene.phone.client).is_err();
+            }
+            assert_eq!(failed, scene.phone.disk.power_on());
+            if !failed {
+                assert_eq!(write, 3, "the asking, the commits, and their return");
+                break;
+            }
+            scene.phone.restart();
+            if scene.phone.client.revocations().unwrap().is_empty() {
+                assert!(write == 0 && !after, "what was asked for is remembered from the first write on");
+                scene.phone.client.revoke_device(scene.lost).unwrap();
+            }
+            scene.quiet();
+            assert_eq!(scene.remaining(), []);
+            for group in scene.groups.clone() {
+                scene.is_out(&group);
+            }
+        }
+    }
+}
+
+/// Also by one who may, with a package from before: its certificate is as old as the revocation.
+#[test]
+fn nobody_adds_a_revoked_device_again_by_its_old_certificate() {
+    let mut scene = Scene::new();
+    let (group, package) = (scene.groups[0], scene.laptop.package());
+    scene.phone.client.revoke_device(scene.lost).unwrap();
+    scene.quiet();
+    let add = Change::Add(vec![package]);
+    assert_eq!(scene.maria.dropped(&mut scene.world, &group, add), ErrorKind::NotAllowed);
+    // Nor does a device that was certified earlier come in again, until it is certified anew.
+    let spare = {
+        let identity = scene.world.identity_of(1, "bob");
+        let key = convivio::SigningKey::from_seed(&[3; 32]);
+        let device = DeviceId::from_bytes([3; 16]);
+        let old = scene.world.courier.certify("bob", &identity, (device, 2), &key).unwrap();
+        let serial = scene.phone.client.next_serial().unwrap();
+        let new = scene.world.courier.certify("bob", &identity, (device, serial), &key).unwrap();
+        (convivio::client::DeviceKeys::new(old, key).unwrap(), new)
+    };
+    let mut spare_device = scene.world.start(scene.phone.user.clone(), spare.0);
+    let packages = spare_device.packages(3);
+    assert_eq!(scene.phone.client.add_device(packages).unwrap_err().kind(), ErrorKind::NotAllowed);
+    spare_device.client.renew(spare.1).unwrap();
+    scene.world.bring_along(&mut scene.phone, &mut spare_device);
+    assert_eq!(spare_device.client.groups().unwrap().len(), 3);
+}
+
+/// Certified once more by a thief of the identity key and added by a helper, it is taken out once more.
+#[test]
+fn a_revoked_device_that_turns_up_again_is_taken_out_again() {
+    let mut scene = Scene::new();
+    let group = scene.groups[0];
+    scene.phone.client.revoke_device(scene.lost).unwrap();
+    scene.quiet();
+    let identity = scene.world.identity_of(1, "bob");
+    let key = convivio::SigningKey::from_seed(&[3; 32]);
+    let again = scene.world.courier.certify("bob", &identity, (scene.lost, 50), &key).unwrap();
+    let keys = convivio::client::DeviceKeys::new(again, key).unwrap();
+    let mut thief = scene.world.start(scene.phone.user.clone(), keys);
+    let package = thief.package();
+    scene.maria.client.change(&group, Change::Add(vec![package])).unwrap();
+    scene.world.sync(&mut scene.maria);
+    scene.world.read(&mut scene.phone);
+    assert_eq!(scene.remaining(), [group]);
+    scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone]);
+    assert_eq!(scene.remaining(), []);
+}
+
+/// Two devices revoke a third at once: one commit does it, and nobody is told of a change that came to nothing.
+#[test]
+fn two_devices_may_revoke_a_third() {
+    let mut scene = Scene::new();
+    let mut tablet = scene.world.link(1, &mut scene.phone);
+    scene.world.bring_along(&mut scene.phone, &mut tablet);
+    scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone, &mut tablet]);
+    for device in [&mut scene.phone, &mut tablet] {
+        device.client.revoke_device(scene.lost).unwrap();
+        device.news();
+        scene.world.post(device);
+    }
+    // Whoever lost the race has nothing left to do as soon as it has read of it.
+    scene.world.read(&mut tablet);
+    assert!(scene.groups.iter().all(|group| tablet.queued(group) == 0));
+    scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone, &mut tablet]);
+    for device in [&mut scene.phone, &mut tablet] {
+        let news = device.news();
+        assert_eq!(news.len(), 3, "{news:?}");
+        assert!(news.iter().all(|what| matches!(what, EventKind::Changed { .. })));
+        assert_eq!(device.client.revocations().unwrap()[0].remaining, []);
+        assert!(scene.groups.iter().all(|group| device.queued(group) == 0));
+    }
+}
+
+#[test]
+fn the_device_in_use_is_not_revoked_and_a_stranger_is_remembered() {
+    let mut scene = Scene::new();
+    let own = scene.phone.id();
+    assert_eq!(scene.phone.client.revoke_device(own).unwrap_err().kind(), ErrorKind::Misuse);
+    // A device that was linked and never added: it is not going to be.
+    let mut unused = scene.world.link(1, &mut scene.phone);
+    let id = unused.id();
+    assert_eq!(scene.phone.client.revoke_device(id).unwrap().remaining, []);
+    scene.phone.restart();
+    assert_eq!(scene.phone.client.revocations().unwrap(), [Revocation { device: id, remaining: Vec::new() }]);
+    let packages: Vec<UnverifiedKeyPackage> = unused.packages(3);
+    assert_eq!(scene.phone.client.add_device(packages).unwrap_err().kind(), ErrorKind::NotAllowed);
+    // Another user's device is not ours to take out.
+    let marias = scene.maria.id();
+    assert_eq!(scene.phone.client.revoke_device(marias).unwrap().remaining, []);
+    scene.quiet();
+    assert!(scene.maria.client.own_devices().unwrap().iter().all(|device| device.missing.is_empty()));
+}
+
+/// A credential that has run out makes no commits: the revocation waits for another, and says so.
+#[test]
+fn a_revocation_waits_for_a_credential_that_holds() {
+    let mut scene = Scene::new();
+    scene.world.clock.advance(400 * DAY);
+    scene.phone.client.revoke_device(scene.lost).unwrap();
+    scene.phone.news();
+    let records = scene.phone.disk.records();
+    scene.world.sync(&mut scene.phone);
+    assert_eq!(scene.phone.news(), []);
+    assert_eq!(scene.phone.disk.records(), records, "there is nothing to be tried again and again");
+    assert_eq!(scene.remaining().len(), 3);
+    let (identity, key) = (scene.world.identity_of(1, "bob"), scene.phone.client.identity().unwrap().clone());
+    let validity = convivio::Validity::starting(scene.world.clock.now(), 100 * DAY);
+    let root = scene.world.courier.root();
+    let app_key = convivio::SigningKey::from_seed(&[9; 32]);
+    let app = convivio::identity::AppKey::new(
+        convivio::SigningKey::from_seed(&[9; 32]),
+        root.certify(app_key.verify_key(), validity),
+    );
+    let credential = app.unwrap().vouch(&scene.phone.user, identity.public(), validity).unwrap();
+    let renewed = convivio::identity::UnverifiedDeviceIdentity::new(credential, key.certificate().clone());
+    let trust = convivio::testing::App::trust(&[&scene.world.courier]).unwrap();
+    scene.phone.client.renew(renewed.verify(&trust, scene.world.clock.now()).unwrap()).unwrap();
+    scene.world.quiet(&mut [&mut scene.phone]);
+    assert_eq!(scene.remaining(), []);
+}
+
+/// Members may not add others here, and a user still adds devices of their own.
+#[test]
+fn a_plain_member_adds_and_revokes_devices_of_their_own() {
+    let mut world = World::new();
+    let (mut maria, mut phone) = (world.device("maria"), world.device_of(1, "bob"));
+    let policy = Policy { add: Role::Owner, remove: Role::Owner, ..world.policy() };
+    let group = world.group_under(policy, &mut maria, &mut [&mut phone]);
+    let mut laptop = world.link(1, &mut phone);
+    world.bring_along(&mut phone, &mut laptop);
+    world.quiet(&mut [&mut maria, &mut phone, &mut laptop]);
+    agree(&group, &mut [&mut maria, &mut phone, &mut laptop]);
+    let lost = laptop.id();
+    phone.client.revoke_device(lost).unwrap();
+    world.quiet(&mut [&mut maria, &mut phone]);
+    agree(&group, &mut [&mut maria, &mut phone]);
+    assert_eq!(phone.client.revocations().unwrap()[0].remaining, []);
+}
