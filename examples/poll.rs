@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use convivio::client::{Answer, Change, EventKind};
-use convivio::content::{Choices, Content, Conversation, Poll, Posted, Tally, features, harmless};
-use convivio::group::{GroupInfo, Role};
+use convivio::client::{Answer, Change};
+use convivio::content::{Choices, Content, Conversation, Poll, Tally, features, harmless};
+use convivio::group::GroupInfo;
 use convivio::identity::{UnverifiedKeyPackage, UserUri};
 use convivio::store::MemoryStore;
 use convivio::testing::{App, LocalHub};
@@ -29,33 +29,21 @@ impl Phone {
         Ok(Self { client, user: app.user(name)?, draws_polls, said: Conversation::new(), lines: Vec::new() })
     }
 
-    /// Fetches what the others said, and takes it in.
+    /// Fetches what was said, by oneself too, and takes it in at its place in the log, which all see alike.
     fn sync(&mut self, hub: &mut LocalHub) -> Result<()> {
         for event in hub.sync(&mut self.client)? {
-            if let EventKind::Message { id, user, content, .. } = event.what {
-                // Whatever is not of this form is left out; here all is.
-                self.take(&event.group, (id, event.seq), user, Content::from_bytes(&content)?)?;
+            if let Some(posted) = event.posted() {
+                let text = posted.content.fallback().replace('\n', "\n      ");
+                self.lines.push(format!("{}: {text}", posted.user.name()));
+                self.said.insert(posted);
             }
             self.client.ack(event.id)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, group: &GroupId, (id, seq): (MessageId, u64), user: UserUri, content: Content) -> Result<()> {
-        let view = self.client.group(group)?;
-        let moderates = view.state().user(&user).is_some_and(|user| user.role >= Role::Admin);
-        let time = view.state().time();
-        self.lines.push(format!("{}: {}", user.name(), content.fallback().replace('\n', "\n      ")));
-        self.said.insert(Posted { id, seq, user, moderates, time, content });
-        Ok(())
-    }
-
-    /// Says something, and takes it in at its place in the log, which all see alike.
     fn say(&mut self, hub: &mut LocalHub, group: &GroupId, content: Content) -> Result<MessageId> {
-        self.sync(hub)?;
         let id = self.client.send(group, &content.to_bytes())?;
-        let seq = self.client.group(group)?.next_entry();
-        self.take(group, (id, seq), self.user.clone(), content)?;
         self.sync(hub)?;
         Ok(id)
     }

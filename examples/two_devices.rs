@@ -71,7 +71,7 @@ pub(crate) fn run(out: &mut dyn Write) -> Result<()> {
     ));
 
     say("\nThe laptop is stolen. Bob revokes it on his phone:");
-    let progress = |phone: &mut Client| Ok::<_, convivio::Error>(phone.revocations()?.remove(0).remaining.len());
+    let progress = |phone: &mut Client| Ok::<_, convivio::Error>(phone.revoked_devices()?.remove(0).remaining.len());
     phone.revoke_device(lost)?;
     say(&format!("phone:  still in {} groups …", progress(&mut phone)?));
     hub.sync(&mut phone)?;

@@ -131,7 +131,12 @@ fn serials_rise_across_restarts_and_above_those_of_every_group() {
     world.bring_along(&mut phone, &mut tablet);
     assert_eq!(tablet.client.next_serial().unwrap(), 91);
     assert!(
-        groups.iter().all(|group| !tablet.client.revocations().unwrap().iter().any(|of| of.remaining.contains(group)))
+        groups.iter().all(|group| !tablet
+            .client
+            .revoked_devices()
+            .unwrap()
+            .iter()
+            .any(|of| of.remaining.contains(group)))
     );
 }
 

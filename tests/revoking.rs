@@ -2,7 +2,7 @@
 
 mod support;
 
-use convivio::client::{Change, EventKind, Revocation, Status};
+use convivio::client::{Change, EventKind, RevokedDevice, Status};
 use convivio::group::{Effect, Policy, Role};
 use convivio::identity::UnverifiedKeyPackage;
 use convivio::log::PostReply;
@@ -34,9 +34,9 @@ impl Scene {
 
     /// The groups in which the phone, by what it has read, still sees the lost device.
     fn remaining(&mut self) -> Vec<GroupId> {
-        let mut all = self.phone.client.revocations().unwrap();
+        let mut all = self.phone.client.revoked_devices().unwrap();
         assert_eq!(all.len(), 1);
-        let Revocation { device, remaining } = all.remove(0);
+        let RevokedDevice { device, remaining } = all.remove(0);
         assert_eq!(device, self.lost);
         remaining
     }
@@ -161,7 +161,7 @@ fn the_power_may_go_at_any_write_of_a_revocation() {
                 break;
             }
             scene.phone.restart();
-            if scene.phone.client.revocations().unwrap().is_empty() {
+            if scene.phone.client.revoked_devices().unwrap().is_empty() {
                 assert!(write == 0 && !after, "what was asked for is remembered from the first write on");
                 scene.phone.client.revoke_device(scene.lost).unwrap();
             }
@@ -242,7 +242,7 @@ fn two_devices_may_revoke_a_third() {
         let news = device.news();
         assert_eq!(news.len(), 3, "{news:?}");
         assert!(news.iter().all(|what| matches!(what, EventKind::Changed { .. })));
-        assert_eq!(device.client.revocations().unwrap()[0].remaining, []);
+        assert_eq!(device.client.revoked_devices().unwrap()[0].remaining, []);
         assert!(scene.groups.iter().all(|group| device.queued(group) == 0));
     }
 }
@@ -257,7 +257,7 @@ fn the_device_in_use_is_not_revoked_and_a_stranger_is_remembered() {
     let id = unused.id();
     assert_eq!(scene.phone.client.revoke_device(id).unwrap().remaining, []);
     scene.phone.restart();
-    assert_eq!(scene.phone.client.revocations().unwrap(), [Revocation { device: id, remaining: Vec::new() }]);
+    assert_eq!(scene.phone.client.revoked_devices().unwrap(), [RevokedDevice { device: id, remaining: Vec::new() }]);
     let packages: Vec<UnverifiedKeyPackage> = unused.packages(3);
     assert_eq!(scene.phone.client.add_device(packages).unwrap_err().kind(), ErrorKind::NotAllowed);
     // Another user's device is not ours to take out.
@@ -310,5 +310,5 @@ fn a_plain_member_adds_and_revokes_devices_of_their_own() {
     phone.client.revoke_device(lost).unwrap();
     world.quiet(&mut [&mut maria, &mut phone]);
     agree(&group, &mut [&mut maria, &mut phone]);
-    assert_eq!(phone.client.revocations().unwrap()[0].remaining, []);
+    assert_eq!(phone.client.revoked_devices().unwrap()[0].remaining, []);
 }

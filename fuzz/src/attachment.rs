@@ -91,6 +91,17 @@ pub fn run(data: &[u8]) {
     let mut out = Vec::new();
     decrypt(&key, &mut Cursor::new(&whole), &mut out).unwrap();
     assert!(out == file.text);
+    another_text(&file, &reader);
+}
+
+/// A member, who knows the key, has encrypted another text of this length under it.
+fn another_text(file: &File, reader: &Decryptor) {
+    let mut text = file.text.clone();
+    let Some(first) = text.first_mut() else { return };
+    *first ^= 1;
+    let other = encrypted(text);
+    assert_eq!(reader.chunk(0, &other.sealed[0]).unwrap_err().kind(), ErrorKind::Unauthentic);
+    assert!(Decryptor::new(&FileKey::try_from(&file.part).unwrap(), &other.index).is_err());
 }
 
 /// Whatever is changed is refused, and nothing of it comes out.

@@ -32,7 +32,7 @@ pub use change::Change;
 pub use device::{DeviceKeys, Environment, System};
 pub use event::{Event, EventId, EventKind, IntentId};
 pub use join::Answer;
-pub use own_devices::{OwnDevice, Revocation};
+pub use own_devices::{OwnDevice, RevokedDevice};
 pub use receive::Summary;
 pub use stage::{Draft, Saved, Staged};
 pub use standing::Status;

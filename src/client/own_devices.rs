@@ -36,7 +36,7 @@ pub struct OwnDevice {
 
 /// How far a revoked device is out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
+pub struct RevokedDevice {
     /// Which device.
     pub device: DeviceId,
     /// The groups in which it still is, as far as this device has read. Empty: it is out everywhere.
@@ -84,13 +84,13 @@ impl Client {
     /// [`Change::Revoke`]. Whoever also has the identity key can link others: have the app revoke the
     /// user then. Fails with `Misuse` for the device in use, and with `Limit` if
     /// [`limits::REVOKED_DEVICES`] are revoked already.
-    pub fn revoke_device(&mut self, device: DeviceId) -> Result<Revocation> {
+    pub fn revoke_device(&mut self, device: DeviceId) -> Result<RevokedDevice> {
         self.run(|draft| draft.revoke_device(device)).map(|saved| saved.value)
     }
 
     /// The revoked devices, and where each of them still is.
-    pub fn revocations(&mut self) -> Result<Vec<Revocation>> {
-        self.run(|draft| draft.revocations()).map(|saved| saved.value)
+    pub fn revoked_devices(&mut self) -> Result<Vec<RevokedDevice>> {
+        self.run(|draft| draft.revoked_devices()).map(|saved| saved.value)
     }
 }
 
@@ -222,7 +222,7 @@ impl Draft<'_> {
     }
 
     /// See [`Client::revoke_device`].
-    pub fn revoke_device(&mut self, device: DeviceId) -> Result<Revocation> {
+    pub fn revoke_device(&mut self, device: DeviceId) -> Result<RevokedDevice> {
         if device == self.memory.device.identity().device() {
             return Err(Error::misuse("this is the device in use: revoke it from another, or leave its groups"));
         }
@@ -238,13 +238,13 @@ impl Draft<'_> {
                 Ok(())
             })?;
         }
-        Ok(Revocation { device, remaining: self.groups_of(device)? })
+        Ok(RevokedDevice { device, remaining: self.groups_of(device)? })
     }
 
     /// See [`Client::revocations`].
-    pub fn revocations(&mut self) -> Result<Vec<Revocation>> {
+    pub fn revoked_devices(&mut self) -> Result<Vec<RevokedDevice>> {
         let revoked: Vec<DeviceId> = self.memory.own.revoked.iter().copied().collect();
-        revoked.into_iter().map(|device| Ok(Revocation { device, remaining: self.groups_of(device)? })).collect()
+        revoked.into_iter().map(|device| Ok(RevokedDevice { device, remaining: self.groups_of(device)? })).collect()
     }
 
     /// The groups in which a device of ours is, in any status but a stopped one.

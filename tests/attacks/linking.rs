@@ -319,7 +319,7 @@ fn row_30_a_revoked_device_does_not_return_by_its_old_certificate() {
     let before = lasting(&phone);
     assert_eq!(judge(&Insider::of(&phone, &group).group(), &made.entry(1)), Verdict::Void(ErrorKind::NotAllowed));
     assert_eq!(lasting(&phone), before);
-    assert_eq!(phone.client.revocations().unwrap()[0].remaining, []);
+    assert_eq!(phone.client.revoked_devices().unwrap()[0].remaining, []);
     // One with a newer certificate comes in by the very same way.
     let mut tablet = world.link(1, &mut phone);
     let package = tablet.package();
