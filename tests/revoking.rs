@@ -2,11 +2,13 @@
 
 mod support;
 
-use convivio::client::{Change, EventKind, RevokedDevice, Status};
-use convivio::group::{Effect, Policy, Role};
-use convivio::identity::UnverifiedKeyPackage;
-use convivio::log::PostReply;
-use convivio::{DeviceId, ErrorKind, GroupId};
+use convivio::client::{Change, DeviceKeys, EventKind, RevokedDevice, Status, Verification};
+use convivio::group::{Effect, GroupInfo, Policy, Role};
+use convivio::identity::{AppKey, UnverifiedDeviceIdentity, UnverifiedKeyPackage, UserUri};
+use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
+use convivio::log::{PostBody, PostReply};
+use convivio::testing::App;
+use convivio::{DeviceId, ErrorKind, GroupId, Validity};
 use support::*;
 
 /// Bob's phone and laptop, three groups of Maria's with both.
@@ -50,6 +52,52 @@ impl Scene {
         }
         self.world.sync(&mut self.laptop);
         self.world.quiet(&mut [&mut self.maria, &mut self.phone]);
+    }
+
+    /// Courier vouches for Bob once more for so many seconds, by an app key that is certified for so many.
+    fn vouch_for_the_phone(&mut self, credential: u64, app_key: u64) {
+        let now = self.world.clock.now();
+        let [credential, app_key] = [credential, app_key].map(|seconds| Validity::starting(now, seconds));
+        let key = || convivio::SigningKey::from_seed(&[9; 32]);
+        let certificate = self.world.courier.root().certify(key().verify_key(), app_key);
+        let present = self.phone.client.identity().unwrap().clone();
+        let app = AppKey::new(key(), certificate).unwrap();
+        let credential = app.vouch(present.user(), present.identity_key(), credential).unwrap();
+        let renewed = UnverifiedDeviceIdentity::new(credential, present.certificate().clone());
+        let trust = App::trust(&[&self.world.courier]).unwrap();
+        self.phone.client.renew(renewed.verify(&trust, now).unwrap()).unwrap();
+    }
+
+    /// One more device of Bob's, which an app has numbered by itself, in all his groups.
+    fn device_with_serial(&mut self, serial: u64) -> Device {
+        let keys = self.link_with_serial(serial).unwrap();
+        let mut device = self.world.start(self.phone.user.clone(), keys);
+        self.world.bring_along(&mut self.phone, &mut device);
+        self.world.quiet(&mut [&mut self.maria, &mut self.phone, &mut device]);
+        device
+    }
+
+    fn link_with_serial(&mut self, serial: u64) -> convivio::Result<DeviceKeys> {
+        let (mut rng, identity, now) = (rand::rng(), self.world.identity_of(1, "bob"), self.world.clock.now());
+        let new = NewDevice::begin(&mut rng);
+        let offer = DeviceOffer::from_secret_text(&new.offer().to_secret_text())?;
+        let answering = Answering { serial, now, transfer: Transfer::Stay };
+        let answer = offer.answer(self.phone.client.identity()?, &identity, answering, &mut rng)?;
+        let link = new.open(&answer, &App::trust(&[&self.world.courier])?, now)?;
+        new.finish(link).map(|(keys, _)| keys)
+    }
+
+    /// The lost device founds a group with a user whom nobody has met, and adds these devices of Bob's.
+    fn trap(&mut self, stranger: &str, others: &mut [&mut Device]) -> (GroupId, UserUri) {
+        let mut stranger = self.world.device_of(2, stranger);
+        let policy = App::policy(&[&self.world.courier, &self.world.lumen]).unwrap();
+        let group = self.laptop.client.create_group(policy, GroupInfo::new("Trap", "").unwrap()).unwrap();
+        self.world.sync(&mut self.laptop);
+        let mut packages = vec![stranger.package(), self.phone.package()];
+        packages.extend(others.iter_mut().map(|device| device.package()));
+        self.laptop.client.change(&group, Change::Add(packages)).unwrap();
+        self.world.sync(&mut self.laptop);
+        (group, stranger.user)
     }
 
     /// From here on the lost device reads nothing of this group and says nothing there.
@@ -279,18 +327,7 @@ fn a_revocation_waits_for_a_credential_that_holds() {
     assert_eq!(scene.phone.news(), []);
     assert_eq!(scene.phone.disk.records(), records, "there is nothing to be tried again and again");
     assert_eq!(scene.remaining().len(), 3);
-    let (identity, key) = (scene.world.identity_of(1, "bob"), scene.phone.client.identity().unwrap().clone());
-    let validity = convivio::Validity::starting(scene.world.clock.now(), 100 * DAY);
-    let root = scene.world.courier.root();
-    let app_key = convivio::SigningKey::from_seed(&[9; 32]);
-    let app = convivio::identity::AppKey::new(
-        convivio::SigningKey::from_seed(&[9; 32]),
-        root.certify(app_key.verify_key(), validity),
-    );
-    let credential = app.unwrap().vouch(&scene.phone.user, identity.public(), validity).unwrap();
-    let renewed = convivio::identity::UnverifiedDeviceIdentity::new(credential, key.certificate().clone());
-    let trust = convivio::testing::App::trust(&[&scene.world.courier]).unwrap();
-    scene.phone.client.renew(renewed.verify(&trust, scene.world.clock.now()).unwrap()).unwrap();
+    scene.vouch_for_the_phone(100 * DAY, 100 * DAY);
     scene.world.quiet(&mut [&mut scene.phone]);
     assert_eq!(scene.remaining(), []);
 }
@@ -311,4 +348,181 @@ fn a_plain_member_adds_and_revokes_devices_of_their_own() {
     world.quiet(&mut [&mut maria, &mut phone]);
     agree(&group, &mut [&mut maria, &mut phone]);
     assert_eq!(phone.client.revoked_devices().unwrap()[0].remaining, []);
+}
+
+/// Its word counts for no consent any more, neither with whoever revoked it nor with another device that saw it go: the
+/// strangers it brings one among are an ordinary invitation, and their keys are not kept.
+#[test]
+fn a_revoked_device_brings_nobody_into_a_group_unasked() {
+    let mut scene = Scene::new();
+    let mut tablet = scene.world.link(1, &mut scene.phone);
+    scene.world.bring_along(&mut scene.phone, &mut tablet);
+    scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone, &mut tablet]);
+    // As long as it is trusted, it does.
+    let (trusted, _) = scene.trap("carol", &mut [&mut tablet]);
+    for device in [&mut scene.phone, &mut tablet] {
+        scene.world.read(device);
+        assert_eq!(device.status(&trusted), Status::Active);
+        device.client.forget(&trusted).unwrap();
+    }
+    scene.phone.client.revoke_device(scene.lost).unwrap();
+    scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone, &mut tablet]);
+    assert_eq!(scene.remaining(), []);
+    assert_eq!(tablet.client.revoked_devices().unwrap(), [], "it knows by the groups alone");
+    let (group, stranger) = scene.trap("dave", &mut [&mut tablet]);
+    for device in [&mut scene.phone, &mut tablet] {
+        device.news();
+        scene.world.read(device);
+        assert_eq!(device.status(&group), Status::Invited);
+        assert!(matches!(device.news()[..], [EventKind::Invitation { .. }]));
+        assert_eq!(device.client.verification(&stranger).unwrap(), Verification::Unknown);
+    }
+}
+
+/// Whatever keeps this device's commits from counting: what it says waits for the one that takes the lost device out.
+#[test]
+fn nothing_is_said_to_a_revoked_device_while_no_commit_can_be_made() {
+    for (credential, app_key, queued_before) in
+        [(10 * DAY, 100 * DAY, false), (100 * DAY, 10 * DAY, false), (10 * DAY, 100 * DAY, true)]
+    {
+        let mut scene = Scene::new();
+        let group = scene.groups[0];
+        scene.vouch_for_the_phone(credential, app_key);
+        scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone, &mut scene.laptop]);
+        if queued_before {
+            scene.phone.client.revoke_device(scene.lost).unwrap();
+        }
+        scene.world.clock.advance(20 * DAY);
+        scene.phone.say(&group, "not for a thief");
+        scene.phone.client.revoke_device(scene.lost).unwrap();
+        scene.phone.news();
+        scene.world.sync(&mut scene.phone);
+        let records = scene.phone.disk.records();
+        scene.world.sync(&mut scene.phone);
+        assert_eq!(scene.phone.disk.records(), records, "there is nothing to be tried again and again");
+        assert_eq!((scene.phone.news(), scene.remaining().len()), (Vec::new(), 3), "the app sees it by this");
+        scene.phone.restart();
+        for device in [&mut scene.phone, &mut scene.maria, &mut scene.laptop] {
+            scene.world.sync(device);
+        }
+        assert_eq!((scene.laptop.heard(), scene.maria.heard()), (Vec::new(), Vec::new()));
+        scene.vouch_for_the_phone(100 * DAY, 100 * DAY);
+        scene.quiet();
+        assert_eq!((scene.laptop.heard().len(), scene.maria.heard().len()), (0, 1));
+        assert_eq!(scene.remaining(), []);
+    }
+}
+
+/// A hub that does not take the commit is asked once until something comes or an hour has passed, and says nothing of it
+/// more than once.
+#[test]
+fn a_refused_revocation_rests() {
+    let mut scene = Scene::new();
+    let group = scene.groups[0];
+    scene.phone.say(&group, "not for a thief");
+    scene.phone.client.revoke_device(scene.lost).unwrap();
+    let refuse = |scene: &mut Scene| {
+        let mut commits = 0;
+        while let [post] = &scene.phone.client.outbox_of(&group, 9).unwrap()[..] {
+            assert!(matches!(post.body, PostBody::Commit { .. }));
+            commits += 1;
+            assert!(commits < 9);
+            scene.phone.client.posted(post, PostReply::Refused).unwrap();
+        }
+        let dropped = |what: &EventKind| matches!(what, EventKind::IntentDropped { .. });
+        scene.phone.receive(&[]);
+        (commits, scene.phone.news().iter().filter(|what| dropped(what)).count())
+    };
+    scene.phone.news();
+    assert_eq!(refuse(&mut scene), (1, 1));
+    let records = scene.phone.disk.records();
+    assert_eq!(refuse(&mut scene), (0, 0));
+    assert_eq!(scene.phone.disk.records(), records);
+    assert_eq!(scene.phone.client.wake_at().unwrap(), Some(scene.world.clock.now().after(60 * 60)));
+    scene.world.clock.advance(60 * 60);
+    assert_eq!(refuse(&mut scene), (1, 0));
+    // Another entry may have changed the hub's mind.
+    scene.laptop.say(&group, "I am still here");
+    scene.world.sync(&mut scene.laptop);
+    for entry in scene.phone.pending(&scene.world.hub, &group) {
+        scene.phone.client.receive(&[entry]).unwrap();
+    }
+    assert_eq!(refuse(&mut scene), (1, 0));
+    scene.world.clock.advance(60 * 60);
+    scene.quiet();
+    assert_eq!((scene.remaining(), scene.laptop.heard()), (Vec::new(), Vec::new()));
+}
+
+/// A heal that falls due and is refused rests as well.
+#[test]
+fn a_refused_heal_rests() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let policy = Policy { heal_after: DAY, ..world.policy() };
+    let group = world.group_under(policy, &mut maria, &mut [&mut bob]);
+    world.clock.advance(2 * DAY);
+    let refuse = |bob: &mut Device| {
+        let posts = bob.client.outbox_of(&group, 9).unwrap();
+        posts.iter().for_each(|post| bob.client.posted(post, PostReply::Refused).unwrap());
+        posts.len()
+    };
+    assert_eq!((refuse(&mut bob), refuse(&mut bob)), (1, 0));
+    assert_eq!(bob.client.wake_at().unwrap(), Some(world.clock.now().after(60 * 60)));
+    world.clock.advance(60 * 60);
+    assert_eq!((refuse(&mut bob), refuse(&mut bob)), (1, 0));
+}
+
+#[test]
+fn what_would_let_a_revoked_device_in_is_dropped_and_refused() {
+    let mut scene = Scene::new();
+    let mut tablet = scene.world.link(1, &mut scene.phone);
+    let added = scene.phone.client.add_device(tablet.packages(3)).unwrap();
+    scene.phone.news();
+    let id = tablet.id();
+    scene.phone.client.revoke_device(id).unwrap();
+    scene.phone.receive(&[]);
+    let dropped = |(_, intent): &(GroupId, _)| EventKind::IntentDropped { intent: *intent, why: ErrorKind::NotAllowed };
+    assert_eq!(scene.phone.news(), added.iter().map(dropped).collect::<Vec<_>>());
+    scene.phone.restart();
+    scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone, &mut tablet]);
+    assert_eq!(tablet.client.groups().unwrap(), []);
+    let (group, package) = (scene.groups[0], tablet.package());
+    assert_eq!(scene.phone.refused(&group, Change::Add(vec![package])), ErrorKind::NotAllowed);
+}
+
+/// An app that numbered certificates by itself goes on with the library's serials.
+#[test]
+fn serials_go_on_above_those_of_a_device_that_was_taken_out() {
+    let serial = 1_800_000_000_000;
+    for revoke in [true, false] {
+        let mut scene = Scene::new();
+        let mut tablet = scene.device_with_serial(serial);
+        let id = tablet.id();
+        if revoke {
+            scene.phone.client.revoke_device(id).unwrap();
+        } else {
+            for group in scene.groups.clone() {
+                scene.phone.client.change(&group, Change::RemoveDevice(id)).unwrap();
+            }
+        }
+        scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone]);
+        scene.phone.restart();
+        assert_eq!(scene.phone.client.next_serial().unwrap(), serial + 1);
+        let mut next = scene.world.link(1, &mut scene.phone);
+        assert_eq!(scene.phone.client.add_device(next.packages(3)).unwrap().len(), 3);
+    }
+}
+
+/// A serial that no later one could outdate is none.
+#[test]
+fn the_largest_serial_can_be_outdated() {
+    let mut scene = Scene::new();
+    assert_eq!(scene.link_with_serial(u64::MAX).err().unwrap().kind(), ErrorKind::Misuse);
+    let mut tablet = scene.device_with_serial(u64::MAX - 1);
+    let (id, group) = (tablet.id(), scene.groups[0]);
+    let package = tablet.package();
+    scene.phone.client.revoke_device(id).unwrap();
+    scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone]);
+    assert_eq!(scene.maria.dropped(&mut scene.world, &group, Change::Add(vec![package])), ErrorKind::NotAllowed);
+    assert_eq!(scene.phone.client.next_serial().unwrap_err().kind(), ErrorKind::Limit);
 }
