@@ -8,7 +8,7 @@ use convivio::identity::{AppKey, UnverifiedDeviceIdentity, UnverifiedKeyPackage,
 use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
 use convivio::log::{PostBody, PostReply};
 use convivio::testing::App;
-use convivio::{DeviceId, ErrorKind, GroupId, Validity};
+use convivio::{DeviceId, ErrorKind, GroupId, Timestamp, Validity};
 use support::*;
 
 /// Bob's phone and laptop, three groups of Maria's with both.
@@ -56,16 +56,7 @@ impl Scene {
 
     /// Courier vouches for Bob once more for so many seconds, by an app key that is certified for so many.
     fn vouch_for_the_phone(&mut self, credential: u64, app_key: u64) {
-        let now = self.world.clock.now();
-        let [credential, app_key] = [credential, app_key].map(|seconds| Validity::starting(now, seconds));
-        let key = || convivio::SigningKey::from_seed(&[9; 32]);
-        let certificate = self.world.courier.root().certify(key().verify_key(), app_key);
-        let present = self.phone.client.identity().unwrap().clone();
-        let app = AppKey::new(key(), certificate).unwrap();
-        let credential = app.vouch(present.user(), present.identity_key(), credential).unwrap();
-        let renewed = UnverifiedDeviceIdentity::new(credential, present.certificate().clone());
-        let trust = App::trust(&[&self.world.courier]).unwrap();
-        self.phone.client.renew(renewed.verify(&trust, now).unwrap()).unwrap();
+        vouch(&self.world.courier, &mut self.phone, self.world.clock.now(), [credential, app_key]);
     }
 
     /// One more device of Bob's, which an app has numbered by itself, in all his groups.
@@ -120,6 +111,17 @@ impl Scene {
         assert_eq!(self.phone.messages().len(), before.2 + 1);
         agree(group, &mut [&mut self.maria, &mut self.phone]);
     }
+}
+
+/// An app vouches for the user of a device from now on for so many seconds, by an app key that is certified for so many.
+fn vouch(app: &App, device: &mut Device, now: Timestamp, seconds: [u64; 2]) {
+    let [credential, app_key] = seconds.map(|seconds| Validity::starting(now, seconds));
+    let key = || convivio::SigningKey::from_seed(&[9; 32]);
+    let app_key = AppKey::new(key(), app.root().certify(key().verify_key(), app_key)).unwrap();
+    let present = device.client.identity().unwrap().clone();
+    let credential = app_key.vouch(present.user(), present.identity_key(), credential).unwrap();
+    let renewed = UnverifiedDeviceIdentity::new(credential, present.certificate().clone());
+    device.client.renew(renewed.verify(&App::trust(&[app]).unwrap(), now).unwrap()).unwrap();
 }
 
 #[test]
@@ -382,13 +384,16 @@ fn a_revoked_device_brings_nobody_into_a_group_unasked() {
 /// Whatever keeps this device's commits from counting: what it says waits for the one that takes the lost device out.
 #[test]
 fn nothing_is_said_to_a_revoked_device_while_no_commit_can_be_made() {
-    for (credential, app_key, queued_before) in
-        [(10 * DAY, 100 * DAY, false), (100 * DAY, 10 * DAY, false), (10 * DAY, 100 * DAY, true)]
+    for (days, listed, queued_before) in
+        [([10, 100], true, false), ([100, 10], true, false), ([10, 100], true, true), ([100, 100], false, true)]
     {
         let mut scene = Scene::new();
         let group = scene.groups[0];
-        scene.vouch_for_the_phone(credential, app_key);
-        scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone, &mut scene.laptop]);
+        let now = scene.world.clock.now();
+        // Or the app has changed its root, and the groups do not list the new one yet.
+        let new_root = App::new_in("courier.example", Validity::starting(now, 100 * DAY), &mut rand::rng()).unwrap();
+        let app = if listed { &scene.world.courier } else { &new_root };
+        vouch(app, &mut scene.phone, now, days.map(|days| days * DAY));
         if queued_before {
             scene.phone.client.revoke_device(scene.lost).unwrap();
         }
@@ -453,25 +458,6 @@ fn a_refused_revocation_rests() {
     assert_eq!((scene.remaining(), scene.laptop.heard()), (Vec::new(), Vec::new()));
 }
 
-/// A heal that falls due and is refused rests as well.
-#[test]
-fn a_refused_heal_rests() {
-    let mut world = World::new();
-    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
-    let policy = Policy { heal_after: DAY, ..world.policy() };
-    let group = world.group_under(policy, &mut maria, &mut [&mut bob]);
-    world.clock.advance(2 * DAY);
-    let refuse = |bob: &mut Device| {
-        let posts = bob.client.outbox_of(&group, 9).unwrap();
-        posts.iter().for_each(|post| bob.client.posted(post, PostReply::Refused).unwrap());
-        posts.len()
-    };
-    assert_eq!((refuse(&mut bob), refuse(&mut bob)), (1, 0));
-    assert_eq!(bob.client.wake_at().unwrap(), Some(world.clock.now().after(60 * 60)));
-    world.clock.advance(60 * 60);
-    assert_eq!((refuse(&mut bob), refuse(&mut bob)), (1, 0));
-}
-
 #[test]
 fn what_would_let_a_revoked_device_in_is_dropped_and_refused() {
     let mut scene = Scene::new();
@@ -488,6 +474,74 @@ fn what_would_let_a_revoked_device_in_is_dropped_and_refused() {
     assert_eq!(tablet.client.groups().unwrap(), []);
     let (group, package) = (scene.groups[0], tablet.package());
     assert_eq!(scene.phone.refused(&group, Change::Add(vec![package])), ErrorKind::NotAllowed);
+}
+
+/// Nor by its own request: to be readmitted with its lost state, or to be let in by an invite link.
+#[test]
+fn no_request_of_a_revoked_device_is_granted() {
+    let mut scene = Scene::new();
+    let group = scene.groups[0];
+    let backup = scene.laptop.disk.copy();
+    scene.laptop.say(&group, "one");
+    scene.world.quiet(&mut [&mut scene.maria, &mut scene.phone, &mut scene.laptop]);
+    scene.laptop.open(backup);
+    scene.world.sync(&mut scene.laptop);
+    scene.laptop.client.change(&group, Change::Rejoin).unwrap();
+    scene.world.sync(&mut scene.laptop);
+    scene.world.read(&mut scene.phone);
+    let asked = |what| if let EventKind::RejoinRequested { request, .. } = what { Some(request) } else { None };
+    let readmit = Change::Readmit(scene.phone.news().into_iter().find_map(asked).unwrap());
+    granted_no_more(&mut scene.phone, &group, readmit, scene.lost);
+
+    let mut world = World::new();
+    let (mut maria, mut phone) = (world.device("maria"), world.device_of(1, "bob"));
+    let policy = Policy { add: Role::Member, ..world.policy() };
+    let group = world.group_under(policy, &mut maria, &mut [&mut phone]);
+    let link = maria.client.open_link(&group, "", DAY).unwrap();
+    world.quiet(&mut [&mut maria, &mut phone]);
+    let mut tablet = world.link(1, &mut phone);
+    tablet.client.ask_to_join(&link).unwrap();
+    world.sync(&mut tablet);
+    world.read(&mut phone);
+    let asked = |what| if let EventKind::JoinRequested { request, .. } = what { Some(request) } else { None };
+    let admit = Change::Admit(phone.news().into_iter().find_map(asked).unwrap());
+    granted_no_more(&mut phone, &group, admit, tablet.id());
+}
+
+/// Queued before the device is revoked, a change is dropped; afterwards it is refused.
+fn granted_no_more(phone: &mut Device, group: &GroupId, change: Change, lost: DeviceId) {
+    let intent = phone.client.change(group, change.clone()).unwrap();
+    phone.client.revoke_device(lost).unwrap();
+    phone.receive(&[]);
+    assert_eq!(phone.news(), [EventKind::IntentDropped { intent, why: ErrorKind::NotAllowed }]);
+    assert_eq!(phone.refused(group, change), ErrorKind::NotAllowed);
+}
+
+/// Whose adding is posted already may be in by the time it is revoked: the adding is not lost sight of, and undone.
+#[test]
+fn a_device_whose_adding_is_under_way_is_taken_out_again() {
+    for posted in [true, false] {
+        let mut scene = Scene::new();
+        let mut tablet = scene.world.link(1, &mut scene.phone);
+        scene.phone.client.add_device(tablet.packages(3)).unwrap();
+        let group = scene.groups[0];
+        let posts = scene.phone.client.outbox_of(&group, 9).unwrap();
+        if posted {
+            let domain = scene.world.courier.domain().clone();
+            assert_eq!(scene.world.hub.post(&domain, &posts[0]), PostReply::Accepted);
+        }
+        let id = tablet.id();
+        scene.phone.client.revoke_device(id).unwrap();
+        scene.phone.say(&group, "between us");
+        scene.phone.restart();
+        let Scene { world, maria, phone, laptop, .. } = &mut scene;
+        world.quiet(&mut [maria, phone, laptop, &mut tablet]);
+        assert_eq!(scene.phone.client.revoked_devices().unwrap()[0].remaining, []);
+        let view = scene.maria.client.group(&group).unwrap();
+        assert!(view.devices(&scene.phone.user).all(|device| device != id));
+        assert_eq!((tablet.heard(), scene.maria.heard().len()), (Vec::new(), 1));
+        agree(&group, &mut [&mut scene.maria, &mut scene.phone, &mut scene.laptop]);
+    }
 }
 
 /// An app that numbered certificates by itself goes on with the library's serials.
