@@ -565,6 +565,13 @@ fn serials_go_on_above_those_of_a_device_that_was_taken_out() {
         let mut next = scene.world.link(1, &mut scene.phone);
         assert_eq!(scene.phone.client.add_device(next.packages(3)).unwrap().len(), 3);
     }
+    // Nor is a revocation that the identity key has signed out of reach.
+    let mut scene = Scene::new();
+    let (identity, now) = (scene.world.identity_of(1, "bob"), scene.world.clock.now());
+    let word = identity.revoke_device(&scene.phone.user, scene.lost, serial, now).unwrap();
+    scene.phone.client.change(&scene.groups[0], Change::Revoke(word)).unwrap();
+    scene.world.sync(&mut scene.phone);
+    assert_eq!(scene.phone.client.next_serial().unwrap(), serial + 1);
 }
 
 /// A serial that no later one could outdate is none.

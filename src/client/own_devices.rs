@@ -320,12 +320,15 @@ impl Draft<'_> {
         Ok(true)
     }
 
-    /// Remembers the serials of our devices that a commit takes out, before it does.
+    /// Remembers the serials of our devices that a commit takes out, before it does, and those that it refuses from then on.
+    /// The identity key has signed both, so nobody makes them up.
     pub(super) fn outlive_removed(&mut self, session: &Session, next: &GroupState) {
         let user = self.memory.device.identity().user();
         let stays = |device| next.leaves_of(user).any(|(_, leaf)| leaf.device() == device);
         let gone = own_leaves(session).filter(|(device, _)| !stays(*device)).map(|(_, serial)| serial).max();
-        self.memory.own.outlive(gone.unwrap_or_default(), &mut self.changes);
+        let least = next.users.get(user).map_or(0, |user| user.least_serial);
+        let refused = if least > least_serial(session) { least.saturating_sub(1) } else { 0 };
+        self.memory.own.outlive(gone.unwrap_or_default().max(refused), &mut self.changes);
     }
 
     /// Fails if a change would let in a device that its user has revoked.

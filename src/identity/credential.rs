@@ -74,8 +74,7 @@ impl Credential {
     }
 
     /// Whether it is in force at a moment, and so is the certificate of the app key that signed it.
-    #[must_use]
-    pub fn holds_at(&self, at: Timestamp) -> bool {
+    pub(crate) fn holds_at(&self, at: Timestamp) -> bool {
         self.0.app.validity().contains(at) && self.validity().contains(at)
     }
 
