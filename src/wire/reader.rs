@@ -33,6 +33,15 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// An array of up to eight items whose first is the number of its kind; how many, and which. A reader that does not know
+    /// the kind goes by that, and not by how many items there are.
+    pub(crate) fn kind_of_array(&mut self) -> Result<(usize, u8)> {
+        match self.array_up_to(8)? {
+            0 => Err(Error::malformed("an empty array where a kind is expected")),
+            len => Ok((len, self.u8()?)),
+        }
+    }
+
     /// A map of at most `max` pairs, which the caller reads next; how many.
     pub(crate) fn map_up_to(&mut self, max: usize) -> Result<usize> {
         let len = self.0.map().map_err(malformed)?.ok_or(Error::malformed("a map of indefinite length"))?;
