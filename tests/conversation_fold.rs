@@ -102,6 +102,12 @@ fn reactions_are_counted_by_user_changed_and_taken_back() {
     all.insert(posted(6, "cem", Content::deletion(id(4))));
     all.insert(posted(7, "ada", Content::deletion(id(2))));
     assert_eq!(counts(&all), [("👍".to_owned(), 1)], "one takes back one's own only");
+    // What looks the same is the same, as the first of them has it.
+    all.insert(posted(9, "dia", Content::reaction(id(1), "👍\u{fe0f}").unwrap()));
+    all.insert(posted(10, "bob", Content::reaction(id(1), "👍\u{fe0f}").unwrap()));
+    assert_eq!(counts(&all), [("👍".to_owned(), 2)]);
+    all.insert(posted(8, "eva", Content::reaction(id(1), "👍\u{fe0f}").unwrap()));
+    assert_eq!(counts(&all), [("👍".to_owned(), 3)]);
 }
 
 #[test]

@@ -35,12 +35,14 @@ fn anything() -> impl Strategy<Value = Content> {
     let text = "[abc]{1,2}";
     let status = prop_oneof![Just(Status::Delivered), Just(Status::Read), Just(Status::Other(7))];
     let receipts = (target.clone(), status).prop_map(|(message, status)| Receipt { message, status });
+    // Some look like others.
+    let looks = "[xyz][\u{fe0f}\u{200d}]?";
     let said = prop_oneof![
         text.prop_map(|text| Content::text(&text)),
         (target.clone(), text).prop_map(|(target, text)| Content::text(&text).replacing(target)),
         (target.clone(), text).prop_map(|(target, text)| Content::text(&text).reply_to(target)),
-        (target.clone(), "[xyz]").prop_map(|(target, with)| Content::reaction(target, &with).unwrap()),
-        (target.clone(), target.clone(), "[xyz]")
+        (target.clone(), looks).prop_map(|(target, with)| Content::reaction(target, &with).unwrap()),
+        (target.clone(), target.clone(), looks)
             .prop_map(|(a, b, with)| Content::reaction(a, &with).unwrap().replacing(b)),
         target.clone().prop_map(Content::deletion),
         (0u64..150).prop_map(|time| Content::poll(&poll().closing_at(Timestamp(time)))),

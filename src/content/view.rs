@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::poll::Poll;
 use super::receipt::Status;
 use super::said::{Said, What};
+use super::text::seen;
 use super::{Content, Receipt};
 use crate::error::Result;
 use crate::identity::UserUri;
@@ -168,9 +169,11 @@ impl Conversation {
         self.about(&said.posted.id).rev().find(edits)
     }
 
-    /// Of each user the first few different ones, so that nobody fills the screen.
+    /// Of each user the first few different ones, so that nobody fills the screen. Those that look the same are one, as
+    /// the first of them has it.
     fn reactions<'c>(&'c self, said: &Said) -> BTreeMap<&'c str, BTreeSet<&'c UserUri>> {
         let mut reactions: BTreeMap<&str, BTreeSet<&UserUri>> = BTreeMap::new();
+        let mut looks: BTreeMap<String, &str> = BTreeMap::new();
         let mut counts: BTreeMap<&UserUri, usize> = BTreeMap::new();
         for other in self.about(&said.posted.id).filter(|other| other.is(What::Reaction) && !self.is_deleted(other)) {
             let now = self.last_edit(other).unwrap_or(other);
@@ -179,11 +182,14 @@ impl Conversation {
             }
             let Kind::Reaction { with, .. } = now.posted.content.kind() else { continue };
             let count = counts.entry(&other.posted.user).or_default();
-            if *count < limits::REACTIONS && reactions.entry(with).or_default().insert(&other.posted.user) {
+            if *count >= limits::REACTIONS {
+                continue;
+            }
+            let first = *looks.entry(seen(with)).or_insert(with);
+            if reactions.entry(first).or_default().insert(&other.posted.user) {
                 *count = count.saturating_add(1);
             }
         }
-        reactions.retain(|_, users| !users.is_empty());
         reactions
     }
 

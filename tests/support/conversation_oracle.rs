@@ -154,8 +154,11 @@ fn react(drawn: &mut Drawn, other: &Posted, all: &[&Posted]) {
     let now = edit(other, all).unwrap_or(&other.content);
     let Kind::Reaction { with, .. } = now.kind() else { return };
     let by = other.user.to_string();
+    // Two that look the same are one, as the first has it.
+    let look = |text: &str| text.replace(['\u{fe0f}', '\u{200d}'], "");
+    let with = drawn.reactions.keys().find(|first| look(first) == look(with)).cloned().unwrap_or(with.to_owned());
     if drawn.reactions.values().filter(|users| users.contains(&by)).count() < convivio::limits::REACTIONS {
-        drawn.reactions.entry(with.to_owned()).or_default().insert(by);
+        drawn.reactions.entry(with).or_default().insert(by);
     }
 }
 
