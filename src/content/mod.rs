@@ -28,6 +28,7 @@ mod mentions;
 mod part;
 mod poll;
 mod receipt;
+mod said;
 mod text;
 mod view;
 

@@ -4,6 +4,7 @@ use minicbor::Decoder;
 use minicbor::data::Type;
 
 use super::Wire;
+use super::item::Flaw;
 use crate::error::{Error, Result};
 
 /// Items whose room is reserved before the first is read, whatever length a list claims.
@@ -51,15 +52,20 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Any one item of at most `max` bytes, as it is encoded, borrowed from the input.
+    /// Any one well-formed item of at most `max` bytes, as it is encoded, borrowed from the input.
     pub(crate) fn any(&mut self, max: usize) -> Result<&'b [u8]> {
         let start = self.0.position();
-        self.0.skip().map_err(malformed)?;
-        let item = self.0.input().get(start..self.0.position()).unwrap_or_default();
-        if item.len() > max {
-            return Err(Error::limit("an item is longer than the protocol allows"));
-        }
-        Ok(item)
+        let rest = self.0.input().get(start..).unwrap_or_default();
+        let within = rest.get(..max).unwrap_or(rest);
+        let len = match super::item::len(within) {
+            Ok(len) => len,
+            Err(Flaw::CutOff) if within.len() < rest.len() => {
+                return Err(Error::limit("an item is longer than the protocol allows"));
+            }
+            Err(_) => return Err(Error::malformed("truncated, or not a well-formed CBOR item")),
+        };
+        self.0.set_position(start.saturating_add(len));
+        Ok(within.get(..len).unwrap_or_default())
     }
 
     fn definite_array(&mut self) -> Result<u64> {
