@@ -17,7 +17,7 @@ fn with_link(world: &mut World, maria: &mut Device) -> (GroupId, InviteLink) {
 }
 
 fn open(world: &mut World, device: &mut Device, group: &GroupId) -> InviteLink {
-    let link = device.client.open_link(group, "https://hub.photos.example", WEEK).unwrap();
+    let link = device.client.open_link(group, "https://hub.photos.example", WEEK).unwrap().0;
     world.sync(device);
     link
 }
@@ -153,7 +153,7 @@ fn a_client_admits_by_itself_whom_its_user_would() {
     let (mut maria, mut bob, mut dora) = (world.device("maria"), world.device_of(1, "bob"), world.device_of(1, "dora"));
     let group = world.group(&mut maria, &mut []);
     // Before the link's commit is through.
-    let link = maria.client.open_link(&group, "", WEEK).unwrap();
+    let link = maria.client.open_link(&group, "", WEEK).unwrap().0;
     maria.client.auto_approve(&group, link.id(), true).unwrap();
     world.sync(&mut maria);
     maria.restart();
@@ -224,7 +224,7 @@ fn a_link_that_is_closed_or_over_lets_nobody_ask() {
     world.clock.advance(WEEK + 1);
     assert_eq!(bob.client.ask_to_join(&new).unwrap_err().kind(), ErrorKind::Expired);
     // Opening another makes room of it.
-    let third = maria.client.open_link(&group, "", DAY).unwrap();
+    let third = maria.client.open_link(&group, "", DAY).unwrap().0;
     world.sync(&mut maria);
     let open: Vec<_> = maria.client.group(&group).unwrap().state().links().iter().map(|link| link.id()).collect();
     assert_eq!(open, [third.id()]);
@@ -325,7 +325,7 @@ fn a_hub_that_does_not_take_a_request_is_told_of() {
     let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
     let group = maria.client.create_group(world.policy(), convivio::group::GroupInfo::default()).unwrap();
     // The hub does not know the group yet.
-    let link = maria.client.open_link(&group, "", DAY).unwrap();
+    let link = maria.client.open_link(&group, "", DAY).unwrap().0;
     let request = asks(&mut world, &mut bob, &link);
     assert_eq!(bob.news(), [EventKind::JoinDeclined { request, by: None }]);
     assert_eq!(bob.client.open_joins().unwrap(), []);
@@ -359,7 +359,7 @@ fn what_the_group_shows_and_its_links_change_without_each_other() {
     maria.client.change(&group, Change::Role(anna.user.clone(), Role::Admin)).unwrap();
     world.quiet(&mut [&mut maria, &mut anna]);
     // Both change it at once: one loses the race, and both changes happen.
-    let link = maria.client.open_link(&group, "", WEEK).unwrap();
+    let link = maria.client.open_link(&group, "", WEEK).unwrap().0;
     let renamed = convivio::group::GroupInfo::new("Another trip", "").unwrap().with_disappearing(3_600);
     anna.client.change(&group, Change::Info(renamed.clone())).unwrap();
     world.quiet(&mut [&mut maria, &mut anna]);
