@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
 use super::event::{EventKind, IntentId};
+use super::pins::Pin;
 use super::queue::Row;
 use super::records;
-use super::pins::Pin;
 use super::send::require;
 use super::session::Session;
 use super::stage::Draft;
@@ -80,7 +80,9 @@ impl Doorbook {
         }
         let identity = identity_of(request);
         if self.asked.values().filter(|asked| asked.identity == identity).count() >= limits::REQUESTS_OF_ONE {
-            return Err(Error::limit("four requests of one user are remembered: further ones count once those are over"));
+            return Err(Error::limit(
+                "four requests of one user are remembered: further ones count once those are over",
+            ));
         }
         Ok(())
     }

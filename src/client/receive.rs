@@ -113,7 +113,9 @@ impl Draft<'_> {
                 EntryBody::Commit { header, stanza, body } => {
                     void += u32::from(!self.commit_entry(session, entry.seq, (header, stanza.as_deref(), body))?);
                 }
-                EntryBody::Request(request) => void += u32::from(!self.request(session, entry.seq, request.as_ref())?),
+                EntryBody::Request(request) => {
+                    void += u32::from(!self.request(session, entry.seq, request.as_ref())?)
+                }
                 // A commit that the hub shows to us as if it added us: what it is for the others we cannot tell.
                 EntryBody::Welcome { commit_header, commit_body, .. } => {
                     void += u32::from(!self.commit_entry(session, entry.seq, (commit_header, None, commit_body))?);

@@ -250,6 +250,10 @@ impl fmt::Debug for InviteLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { group, hub, join: _, invite: _, expires, opener: (opener, _) } = self;
         let mut out = f.debug_struct("InviteLink");
-        out.field("group", group).field("hub", hub).field("expires", expires).field("opener", opener).finish_non_exhaustive()
+        out.field("group", group)
+            .field("hub", hub)
+            .field("expires", expires)
+            .field("opener", opener)
+            .finish_non_exhaustive()
     }
 }
