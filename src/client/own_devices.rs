@@ -73,7 +73,7 @@ impl Client {
     }
 
     /// Takes another device of this user out of every group it is in, now and whenever it turns up again, until the end of
-    /// this store. [`revocations`](Self::revocations) tells how far that is; it goes on with every
+    /// this store. [`revoked_devices`](Self::revoked_devices) tells how far that is; it goes on with every
     /// [`outbox`](Self::outbox), across restarts and lost races. What waits in the outbox goes out only after the commit.
     /// From then on the device can neither read nor post, and no certificate as old as its own lets it or another back in:
     /// certify the devices that stay [anew](Self::next_serial), and [`renew`](Self::renew) them, before they enter further
@@ -241,7 +241,7 @@ impl Draft<'_> {
         Ok(RevokedDevice { device, remaining: self.groups_of(device)? })
     }
 
-    /// See [`Client::revocations`].
+    /// See [`Client::revoked_devices`].
     pub fn revoked_devices(&mut self) -> Result<Vec<RevokedDevice>> {
         let revoked: Vec<DeviceId> = self.memory.own.revoked.iter().copied().collect();
         revoked.into_iter().map(|device| Ok(RevokedDevice { device, remaining: self.groups_of(device)? })).collect()
