@@ -108,7 +108,7 @@ pub fn run(out: &mut dyn Write) -> Result<()> {
     let policy = App::policy(&[&stage.photos, &stage.courier])?;
     let group = maria.create_group(policy, GroupInfo::new("Book club", "Every second Monday")?)?;
 
-    let link = maria.open_link(&group, "https://hub.photos.example", 7 * DAY)?;
+    let (link, _) = maria.open_link(&group, "https://hub.photos.example", 7 * DAY)?;
     stage.hub.sync(&mut maria)?;
     let text = link.to_text();
     stage.say(&format!("Maria opens a link for a week, and shares it:\n  {}…", text.get(..60).unwrap_or(&text)))?;
@@ -156,7 +156,7 @@ fn declined(stage: &mut Stage<'_>, (maria, group): (&mut Client, GroupId), text:
 
 fn rotated_and_expired(stage: &mut Stage<'_>, (maria, group): (&mut Client, GroupId), old: &InviteLink) -> Result<()> {
     stage.say("\nThe link has spread too far: Maria opens another, and closes it")?;
-    let new = maria.open_link(&group, old.hub(), 7 * DAY)?;
+    let (new, _) = maria.open_link(&group, old.hub(), 7 * DAY)?;
     maria.change(&group, Change::CloseLink(old.id()))?;
     stage.hub.sync(maria)?;
     let (mut eve, request) = stage.asks("eve", &old.to_text(), maria)?;

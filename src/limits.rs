@@ -105,9 +105,16 @@ pub const LINKS: usize = 16;
 /// Bytes by which an invite link says where its group's hub is.
 pub const LINK_HUB: usize = 255;
 
-/// Requests by invite links that a member remembers of one group: those of a day. Beyond, further ones count for nothing
-/// until some are over or a link is closed.
+/// Requests by invite links that a member remembers of one group, divided by the links that are open: those of a day by one
+/// link. Beyond, further ones by it count for nothing until some are over.
 pub const JOIN_REQUESTS: usize = 1_024;
+
+/// Requests by invite links that a member remembers of one identity key, in one group; further ones of a day count for
+/// nothing.
+pub const REQUESTS_OF_ONE: usize = 4;
+
+/// Users who were in a group and are not, as a member remembers them; the oldest is forgotten first.
+pub const GONE: usize = 1_024;
 
 /// Requests by invite links that a device has open, in all groups, each with its key package.
 pub const OPEN_JOINS: usize = 64;

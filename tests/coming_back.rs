@@ -67,7 +67,7 @@ fn a_lost_phone_is_replaced_by_asking_as_the_same_user_and_taken_out() {
     let lost = old.client.identity().unwrap().device();
     // A new phone under the same identity key, and the link from the family's chat.
     let mut new = world.device_of(1, "bob");
-    let link = maria.client.open_link(&group, "", DAY).unwrap();
+    let link = maria.client.open_link(&group, "", DAY).unwrap().0;
     world.sync(&mut maria);
     let request = ask(&mut world, &mut new, &link, &mut maria);
     let known = maria.client.group(&group).unwrap().state().user(&old.user).unwrap().identity.clone();
@@ -91,7 +91,7 @@ fn who_lost_everything_comes_back_as_someone_to_be_verified_again() {
     let (mut maria, mut anna, mut bob) = (world.device("maria"), world.device("anna"), world.device_of(1, "bob"));
     let group = world.group(&mut maria, &mut [&mut anna, &mut bob]);
     world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
-    let link = maria.client.open_link(&group, "", DAY).unwrap();
+    let link = maria.client.open_link(&group, "", DAY).unwrap().0;
     world.quiet(&mut [&mut maria, &mut anna]);
     let mut new = newcomer(&mut world, &bob);
     let request = ask(&mut world, &mut new, &link, &mut maria);

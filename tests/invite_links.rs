@@ -2,7 +2,7 @@
 
 mod support;
 
-use convivio::client::{Change, EventKind, Status};
+use convivio::client::{Answer, Change, EventKind, Status};
 use convivio::group::{Effect, InviteLink, JoinRequest, Role};
 use convivio::{ErrorKind, GroupId, LeafHash};
 use support::*;
@@ -17,7 +17,7 @@ fn with_link(world: &mut World, maria: &mut Device) -> (GroupId, InviteLink) {
 }
 
 fn open(world: &mut World, device: &mut Device, group: &GroupId) -> InviteLink {
-    let link = device.client.open_link(group, "https://hub.photos.example", WEEK).unwrap();
+    let link = device.client.open_link(group, "https://hub.photos.example", WEEK).unwrap().0;
     world.sync(device);
     link
 }
@@ -153,7 +153,7 @@ fn a_client_admits_by_itself_whom_its_user_would() {
     let (mut maria, mut bob, mut dora) = (world.device("maria"), world.device_of(1, "bob"), world.device_of(1, "dora"));
     let group = world.group(&mut maria, &mut []);
     // Before the link's commit is through.
-    let link = maria.client.open_link(&group, "", WEEK).unwrap();
+    let link = maria.client.open_link(&group, "", WEEK).unwrap().0;
     maria.client.auto_approve(&group, link.id(), true).unwrap();
     world.sync(&mut maria);
     maria.restart();
@@ -224,7 +224,7 @@ fn a_link_that_is_closed_or_over_lets_nobody_ask() {
     world.clock.advance(WEEK + 1);
     assert_eq!(bob.client.ask_to_join(&new).unwrap_err().kind(), ErrorKind::Expired);
     // Opening another makes room of it.
-    let third = maria.client.open_link(&group, "", DAY).unwrap();
+    let third = maria.client.open_link(&group, "", DAY).unwrap().0;
     world.sync(&mut maria);
     let open: Vec<_> = maria.client.group(&group).unwrap().state().links().iter().map(|link| link.id()).collect();
     assert_eq!(open, [third.id()]);
@@ -325,7 +325,7 @@ fn a_hub_that_does_not_take_a_request_is_told_of() {
     let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
     let group = maria.client.create_group(world.policy(), convivio::group::GroupInfo::default()).unwrap();
     // The hub does not know the group yet.
-    let link = maria.client.open_link(&group, "", DAY).unwrap();
+    let link = maria.client.open_link(&group, "", DAY).unwrap().0;
     let request = asks(&mut world, &mut bob, &link);
     assert_eq!(bob.news(), [EventKind::JoinDeclined { request, by: None }]);
     assert_eq!(bob.client.open_joins().unwrap(), []);
@@ -359,7 +359,7 @@ fn what_the_group_shows_and_its_links_change_without_each_other() {
     maria.client.change(&group, Change::Role(anna.user.clone(), Role::Admin)).unwrap();
     world.quiet(&mut [&mut maria, &mut anna]);
     // Both change it at once: one loses the race, and both changes happen.
-    let link = maria.client.open_link(&group, "", WEEK).unwrap();
+    let link = maria.client.open_link(&group, "", WEEK).unwrap().0;
     let renamed = convivio::group::GroupInfo::new("Another trip", "").unwrap().with_disappearing(3_600);
     anna.client.change(&group, Change::Info(renamed.clone())).unwrap();
     world.quiet(&mut [&mut maria, &mut anna]);
@@ -376,8 +376,135 @@ fn what_the_group_shows_and_its_links_change_without_each_other() {
     world.sync(&mut anna);
     let request = requests(&mut anna).remove(0);
     admit(&mut world, &mut anna, &group, request);
+    world.read(&mut bob);
+    bob.client.answer(&group, Answer::Accept).unwrap();
     world.quiet(&mut [&mut bob, &mut anna, &mut maria]);
     agree(&group, &mut [&mut maria, &mut anna, &mut bob]);
+}
+
+#[test]
+fn another_member_than_the_links_opener_answers_with_an_invitation() {
+    let mut world = World::new();
+    let (mut maria, mut anna, mut bob) = (world.device("maria"), world.device("anna"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut anna]);
+    maria.client.change(&group, Change::Role(anna.user.clone(), Role::Admin)).unwrap();
+    world.quiet(&mut [&mut maria, &mut anna]);
+    let link = open(&mut world, &mut maria, &group);
+    assert_eq!(shared(&link).opener().0, &maria.user);
+    world.quiet(&mut [&mut maria, &mut anna]);
+    asks(&mut world, &mut bob, &link);
+    assert_eq!(bob.client.open_joins().unwrap()[0].opener, maria.user);
+    world.sync(&mut anna);
+    let request = requests(&mut anna).remove(0);
+    admit(&mut world, &mut anna, &group, request);
+    world.read(&mut bob);
+    let news = bob.news();
+    assert!(matches!(&news[..], [EventKind::Invitation { by, .. }] if *by == anna.user), "{news:?}");
+    assert_eq!(bob.client.open_joins().unwrap().len(), 1);
+    bob.client.answer(&group, Answer::Accept).unwrap();
+    assert_eq!((bob.client.open_joins().unwrap(), bob.client.package_ids().unwrap()), (vec![], vec![]));
+    world.quiet(&mut [&mut bob, &mut anna, &mut maria]);
+    agree(&group, &mut [&mut maria, &mut anna, &mut bob]);
+}
+
+#[test]
+fn who_takes_back_a_request_and_asks_again_comes_in_by_either() {
+    for again in [false, true] {
+        let mut world = World::new();
+        let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+        let (group, link) = with_link(&mut world, &mut maria);
+        let first = asks(&mut world, &mut bob, &link);
+        bob.client.withdraw(&first).unwrap();
+        assert_eq!(bob.client.withdraw(&first).unwrap_err().kind(), ErrorKind::Misuse);
+        assert_eq!(bob.client.open_joins().unwrap(), []);
+        if again {
+            asks(&mut world, &mut bob, &link);
+        }
+        bob.restart();
+        world.sync(&mut maria);
+        let request = requests(&mut maria).remove(0);
+        assert_eq!(request.id(), first);
+        admit(&mut world, &mut maria, &group, request);
+        world.sync(&mut bob);
+        // Whoever does not want in any more is asked.
+        let news = bob.news();
+        assert!(matches!((again, &news[0]), (true, EventKind::Joined { .. }) | (false, EventKind::Invitation { .. })));
+        if !again {
+            bob.client.answer(&group, Answer::Accept).unwrap();
+        }
+        world.quiet(&mut [&mut maria, &mut bob]);
+        agree(&group, &mut [&mut maria, &mut bob]);
+        assert_eq!(bob.client.package_ids().unwrap(), []);
+    }
+}
+
+#[test]
+fn requests_that_were_taken_back_make_room_and_open_ones_do_not() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let (_, link) = with_link(&mut world, &mut maria);
+    let first = asks(&mut world, &mut bob, &link);
+    for _ in 1..64 {
+        bob.client.ask_to_join(&link).unwrap();
+    }
+    assert_eq!(bob.client.ask_to_join(&link).unwrap_err().kind(), ErrorKind::Limit);
+    bob.client.withdraw(&first).unwrap();
+    bob.client.ask_to_join(&link).unwrap();
+    assert_eq!(bob.client.open_joins().unwrap().len(), 64);
+}
+
+#[test]
+fn what_is_said_goes_out_before_requests_to_hubs_that_may_be_out_of_reach() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let (_, link) = with_link(&mut world, &mut maria);
+    let own = world.group(&mut bob, &mut []);
+    for _ in 0..16 {
+        bob.client.ask_to_join(&link).unwrap();
+    }
+    bob.say(&own, "hello");
+    let posts = bob.client.outbox(16).unwrap();
+    assert_eq!((posts.len(), posts[0].group), (16, own));
+}
+
+#[test]
+fn a_link_that_is_not_opened_is_named_by_its_intent() {
+    let mut world = World::new();
+    let mut maria = world.device("maria");
+    let group = world.group(&mut maria, &mut []);
+    let (_, dropped) = maria.client.open_link(&group, "", 1).unwrap();
+    let (link, opened) = maria.client.open_link(&group, "", WEEK).unwrap();
+    world.clock.advance(2);
+    world.sync(&mut maria);
+    let news = maria.news();
+    assert_eq!(news[0], EventKind::IntentDropped { intent: dropped, why: ErrorKind::Expired });
+    let EventKind::Changed { effects, intent, .. } = &news[1] else { panic!("{news:?}") };
+    assert_eq!((&effects[..], *intent), (&[Effect::LinkOpened(link.id(), link.expires())][..], Some(opened)));
+}
+
+#[test]
+fn a_client_stops_admitting_once_its_user_may_no_longer_add() {
+    let mut world = World::new();
+    let (mut maria, mut anna, mut bob) = (world.device("maria"), world.device("anna"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut anna]);
+    maria.client.change(&group, Change::Role(anna.user.clone(), Role::Admin)).unwrap();
+    world.sync(&mut maria);
+    let link = open(&mut world, &mut maria, &group);
+    world.quiet(&mut [&mut maria, &mut anna]);
+    anna.client.auto_approve(&group, link.id(), true).unwrap();
+    world.clock.advance(1);
+    asks(&mut world, &mut bob, &link);
+    world.read(&mut anna);
+    assert_eq!(anna.queued(&group), 1);
+    for next in [Role::Member, Role::Admin] {
+        maria.client.change(&group, Change::Role(anna.user.clone(), next)).unwrap();
+        world.quiet(&mut [&mut maria, &mut anna]);
+        assert!(!anna.client.group(&group).unwrap().auto_approves(link.id()));
+    }
+    anna.restart();
+    world.clock.advance(MINUTE);
+    world.quiet(&mut [&mut maria, &mut anna]);
+    assert_eq!((anna.queued(&group), maria.has(&group, &bob.user)), (0, false));
 }
 
 /// Both devices lose power at every one of their writes, before it is on the disk and just after.
@@ -395,7 +522,7 @@ fn power_that_fails_at_any_write_loses_no_request_and_lets_nobody_in_twice() {
             // Whoever cannot tell whether the link was made opens another: nobody holds the first.
             let link = loop {
                 match maria.client.open_link(&group, "", WEEK) {
-                    Ok(link) => break link,
+                    Ok((link, _)) => break link,
                     Err(_) => cuts += restarted(&mut maria),
                 }
             };

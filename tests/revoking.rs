@@ -500,7 +500,7 @@ fn no_request_of_a_revoked_device_is_granted() {
     let link = maria.client.open_link(&group, "", DAY).unwrap();
     world.quiet(&mut [&mut maria, &mut phone]);
     let mut tablet = world.link(1, &mut phone);
-    tablet.client.ask_to_join(&link).unwrap();
+    tablet.client.ask_to_join(&link.0).unwrap();
     world.sync(&mut tablet);
     world.read(&mut phone);
     let asked = |what| if let EventKind::JoinRequested { request, .. } = what { Some(request) } else { None };

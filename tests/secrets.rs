@@ -292,7 +292,9 @@ fn show_linking(shown: &mut Shown) {
 /// A link with known keys, as it is handed out and as the members have it.
 fn show_links(shown: &mut Shown, story: &mut Story) {
     let mut rng = Dealt(0);
-    let (link, open) = InviteLink::generate(story.group, "hub.example", NOW.after(99), &mut rng).unwrap();
+    let own = story.maria.identity().unwrap();
+    let opener = (own.user().clone(), own.identity_key().clone());
+    let (link, open) = InviteLink::generate(story.group, opener, "hub.example", NOW.after(99), &mut rng).unwrap();
     shown.add(&link);
     shown.add(&open);
     shown.add(&Change::OpenLink(open.clone()));

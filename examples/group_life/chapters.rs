@@ -38,7 +38,7 @@ pub(crate) fn people_come(stage: &mut Stage<'_>) -> Outcome {
     stage.check(matches!(news[..], [EventKind::Invitation { .. }]), "Rita is asked before anything is shown to her")?;
     stage.client("rita")?.answer(&group, Answer::Accept)?;
 
-    let link = stage.client("maria")?.open_link(&group, "photos.example", 7 * DAY)?.to_text();
+    let link = stage.client("maria")?.open_link(&group, "photos.example", 7 * DAY)?.0.to_text();
     stage.settle()?;
     stage.tell(format!("Maria shows a link of {} characters on the shop's counter", link.len()))?;
     stage.client("bob")?.ask_to_join(&InviteLink::from_str(&link)?)?;

@@ -146,7 +146,9 @@ fn linking() -> MutexGuard<'static, Linking> {
 fn joining() -> Vec<(&'static str, Vec<u8>)> {
     let (town, mut rng) = (town(), StdRng::seed_from_u64(59));
     let group = town.posts[0].group;
-    let (link, _) = InviteLink::generate(group, "hub.town.example", NOW.after(1_000), &mut rng).unwrap();
+    let claims = town.package.leaf().claims();
+    let opener = (claims.user().clone(), claims.identity_key().clone());
+    let (link, _) = InviteLink::generate(group, opener, "hub.town.example", NOW.after(1_000), &mut rng).unwrap();
     let trust = convivio::testing::App::trust(&[&town.app]).unwrap();
     let package = town.package.clone().verify(&trust, NOW).unwrap();
     let request = link.request(&package).unwrap();

@@ -5,9 +5,11 @@ use super::memory::Memory;
 use super::records;
 use super::stage::Draft;
 use crate::crypto::kem::SealKey;
+use crate::crypto::sign::VerifyKey;
 use crate::envelope::{Envelope, EnvelopeType};
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{GroupState, InviteLink, LinkId};
+use crate::group::{GroupState, InviteLink, Joined, LinkId};
+use crate::identity::UserUri;
 use crate::ids::{GroupId, LeafHash, Timestamp, Validity};
 use crate::limits;
 use crate::log::{Post, PostBody, PostReply};
@@ -25,17 +27,34 @@ pub struct OpenJoin {
     pub hub: String,
     /// By which link.
     pub link: LinkId,
+    /// Who opened the link, as it says: whom they let in is in without another question.
+    pub opener: UserUri,
     /// The last second at which members may act on it. An answer from before then still counts when it comes later.
     pub expires: Timestamp,
     /// Whether the hub has taken it.
     pub posted: bool,
     /// The link's join key, by which the group is known again.
     join: SealKey,
+    /// The opener's identity key.
+    identity: VerifyKey,
+    /// Taken back, while members may still act on it: it is kept to tell what comes of it.
+    pub(super) withdrawn: bool,
+}
+
+/// Who let us in by a request of ours.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Answered {
+    /// Nobody in a group that lists a link that we ask by.
+    No,
+    /// Someone who has been a member, since they know the link's join secret.
+    ByMember,
+    /// Whoever opened the link, by their identity key.
+    ByOpener,
 }
 
 impl OpenJoin {
     /// Whether this group has the link that was asked by: whoever let us in shares its join key.
-    pub(super) fn is_answered_by(&self, state: &GroupState) -> bool {
+    fn is_answered_by(&self, state: &GroupState) -> bool {
         self.group == state.group() && state.links().iter().any(|open| open.is(self.link, &self.join))
     }
 }
@@ -47,6 +66,21 @@ impl Memory {
 }
 
 impl Draft<'_> {
+    /// Who lets us into a group by a welcome to `package`, if that is a request of ours and we still ask for the group.
+    pub(super) fn answered(&self, joined: &Joined, package: &LeafHash) -> Result<Answered> {
+        let state = &joined.group.state;
+        let inviter = state.member(joined.inviter)?.0;
+        if !self.memory.joins.contains_key(package) {
+            return Ok(Answered::No);
+        }
+        let open = self.memory.joins.values().filter(|join| !join.withdrawn && join.is_answered_by(state));
+        let by = open.map(|join| {
+            let opener = join.opener == *inviter.user() && join.identity == *inviter.identity_key();
+            if opener { Answered::ByOpener } else { Answered::ByMember }
+        });
+        Ok(by.max().unwrap_or(Answered::No))
+    }
+
     /// See [`Client::ask_to_join`](super::Client::ask_to_join).
     pub fn ask_to_join(&mut self, link: &InviteLink) -> Result<LeafHash> {
         let now = self.environment.now();
@@ -57,6 +91,11 @@ impl Draft<'_> {
             return Err(Error::misuse("this device holds that group already: answer, rejoin or forget it"));
         }
         self.drop_old_joins(now);
+        if self.memory.joins.len() >= limits::OPEN_JOINS {
+            let withdrawn = self.memory.joins.values().filter(|join| join.withdrawn);
+            let oldest = withdrawn.min_by_key(|join| join.expires).map(|join| join.request);
+            oldest.iter().for_each(|request| self.drop_join(request));
+        }
         if self.memory.joins.len() >= limits::OPEN_JOINS {
             return Err(Error::limit("this device has asked to be let into 64 groups: withdraw a request first"));
         }
@@ -70,7 +109,9 @@ impl Draft<'_> {
         let sealed = link.seal(&link.request(&package)?, self.memory.device.signer(), self.environment.rng())?;
         self.changes.put(records::join(&request), records::encode_one(&sealed));
         let (group, hub, join) = (link.group(), link.hub().to_owned(), link.join().clone());
-        let open = OpenJoin { request, group, hub, link: link.id(), expires, posted: false, join };
+        let (opener, identity) = (link.opener().0.clone(), link.opener().1.clone());
+        let (link, posted, withdrawn) = (link.id(), false, false);
+        let open = OpenJoin { request, group, hub, link, opener, expires, posted, join, identity, withdrawn };
         self.memory.joins.insert(request, open);
         self.memory.save_joins(&mut self.changes);
         Ok(request)
@@ -78,10 +119,16 @@ impl Draft<'_> {
 
     /// See [`Client::withdraw`](super::Client::withdraw).
     pub fn withdraw(&mut self, request: &LeafHash) -> Result<()> {
-        if !self.memory.joins.contains_key(request) {
+        let Some(join) = self.memory.joins.get_mut(request).filter(|join| !join.withdrawn) else {
             return Err(Error::misuse("there is no such open request to be let in"));
+        };
+        if join.posted {
+            // A member may let us in by it all the same, and then we must be able to enter.
+            join.withdrawn = true;
+            self.memory.save_joins(&mut self.changes);
+        } else {
+            self.drop_join(request);
         }
-        self.drop_join(request);
         Ok(())
     }
 
@@ -164,20 +211,24 @@ impl Draft<'_> {
 
 impl Wire for OpenJoin {
     fn write(&self, w: &mut Writer) {
-        let Self { request, group, hub, link, expires, posted, join } = self;
-        w.array(7).item(request).item(group).text(hub).item(link).item(expires).bool(*posted).item(join);
+        let Self { request, group, hub, link, opener, expires, posted, join, identity, withdrawn } = self;
+        w.array(10).item(request).item(group).text(hub).item(link).item(opener).item(expires).bool(*posted).item(join);
+        w.item(identity).bool(*withdrawn);
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        r.array(7)?;
+        r.array(10)?;
         Ok(Self {
             request: r.item()?,
             group: r.item()?,
             hub: r.text(limits::LINK_HUB)?.to_owned(),
             link: r.item()?,
+            opener: r.item()?,
             expires: r.item()?,
             posted: r.bool()?,
             join: r.item()?,
+            identity: r.item()?,
+            withdrawn: r.bool()?,
         })
     }
 }

@@ -177,7 +177,7 @@ impl Draft<'_> {
         self.report_skew(session, seq);
         self.check_changed_pins(session, seq, &effects)?;
         drop_done(session, &mut self.changes);
-        self.settle_requests(session);
+        self.settle_requests(session, &effects)?;
         if session.status == Status::Active {
             self.emit(session.id(), seq, EventKind::Changed { by: author, effects, intent });
         }

@@ -130,6 +130,9 @@ pub enum EventKind {
         /// Whether the user was removed from the group before: only an admin can let it in again, and no client does so by
         /// itself.
         barred: bool,
+        /// Whether this device knows the user by another identity key: then somebody else may ask under that name, and no
+        /// client lets them in by itself.
+        other_identity: bool,
     },
     /// A request to be let in was declined: one to this group by a member, or one of this device by the hub, which does not
     /// take it.
@@ -201,6 +204,13 @@ impl EventKind {
         match self {
             Self::Invitation { .. } => Some("show who invites, then answer the invitation"),
             Self::RejoinRequested { .. } => Some("ask the user, then readmit the device or ignore the request"),
+            Self::JoinRequested { other_identity: true, .. } => Some(
+                "you know this user by another identity key, so it may be somebody else: decline the request unless you have \
+                 asked them over another channel and compared safety numbers",
+            ),
+            Self::JoinRequested { barred: true, .. } => {
+                Some("this user was removed from the group before: ask the other admins before you admit the request")
+            }
             Self::JoinRequested { .. } => Some("ask the user, then admit or decline the request"),
             Self::JoinDeclined { by: None, .. } => {
                 Some("show that the hub does not take the request: ask for another link")
@@ -291,8 +301,9 @@ impl Wire for EventKind {
             Self::RejoinRequested { user, device, request } => {
                 w.array(4).uint(5).item(user).item(device).item(request.as_ref())
             }
-            Self::JoinRequested { user, device, link, request, barred } => {
-                w.array(6).uint(19).item(user).item(device).item(link).item(request.as_ref()).bool(*barred)
+            Self::JoinRequested { user, device, link, request, barred, other_identity } => {
+                w.array(7).uint(19).item(user).item(device).item(link).item(request.as_ref());
+                w.bool(*barred).bool(*other_identity)
             }
             Self::JoinDeclined { request, by } => w.array(3).uint(20).item(request).option(by.as_ref()),
             Self::IdentityChanged { user, verified } => w.array(3).uint(6).item(user).bool(*verified),
@@ -340,12 +351,13 @@ impl Wire for EventKind {
             (2, 3) => Self::Rejoined { by: r.item()? },
             (1, 4) => Self::Removed,
             (4, 5) => Self::RejoinRequested { user: r.item()?, device: r.item()?, request: Box::new(r.item()?) },
-            (6, 19) => Self::JoinRequested {
+            (7, 19) => Self::JoinRequested {
                 user: r.item()?,
                 device: r.item()?,
                 link: r.item()?,
                 request: Box::new(r.item()?),
                 barred: r.bool()?,
+                other_identity: r.bool()?,
             },
             (3, 20) => Self::JoinDeclined { request: r.item()?, by: r.option()? },
             (3, 6) => Self::IdentityChanged { user: r.item()?, verified: r.bool()? },

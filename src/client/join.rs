@@ -1,5 +1,6 @@
 //! The ways into a group: found it, be added, be readmitted (`docs/protocol.md`, section 5.5 and 5.7).
 
+use super::ask::Answered;
 use super::change::Change;
 use super::event::EventKind;
 use super::memory::PackageEntry;
@@ -138,7 +139,9 @@ impl Draft<'_> {
         let asked = held && self.memory.session(self.store, entry.group)?.cursor.rejoin.contains(id);
         // Whoever lets us in where we have not asked uses a request of ours for something else.
         let elsewhere = self.memory.joins.get(id).is_some_and(|join| join.group != entry.group);
-        if !self.memory.packages.contains_key(id) || held && !asked || elsewhere {
+        let invited = held && self.memory.session(self.store, entry.group)?.status == Status::Invited;
+        let replaces = invited && self.memory.joins.contains_key(id);
+        if !self.memory.packages.contains_key(id) || held && !asked && !replaces || elsewhere {
             return Ok(false);
         }
         let Some(record) = self.load(&records::package(id))? else { return Ok(false) };
@@ -149,7 +152,7 @@ impl Draft<'_> {
             return Ok(false);
         }
         let seen = entry_hash(commit_header, commit_body);
-        if held {
+        if asked {
             if !self.is_readmission(entry.group, &joined)? {
                 return Ok(false);
             }
@@ -157,6 +160,9 @@ impl Draft<'_> {
             self.rejoin((entry.seq, seen), joined)?;
         } else {
             let id = stored.package.id();
+            if held && !self.give_way(&joined, &id)? {
+                return Ok(false);
+            }
             self.settle_package(stored, joined.welcome);
             self.join((entry.seq, seen), joined, &id)?;
         }
@@ -171,10 +177,28 @@ impl Draft<'_> {
         Ok(joined.readmitted && same)
     }
 
-    /// A one-time package's keys are erased; a last-resort package remembers the welcome as long as it lives.
+    /// Whether a group that we hold as an invitation only gives way to an answer to our request, so that nobody shuts us out by
+    /// a group under the same id: to the opener's always; to another member's, unless it is such an answer itself, lest a
+    /// user accepts another group than was shown. It is erased then.
+    fn give_way(&mut self, joined: &Joined, package: &LeafHash) -> Result<bool> {
+        let (group, answered) = (joined.group.state.group, self.answered(joined, package)?);
+        let own = self.memory.session(self.store, group)?.group.own_leaf()?.hash();
+        let first = answered == Answered::ByMember && !self.memory.joins.contains_key(&own);
+        let yields = !joined.readmitted && (answered == Answered::ByOpener || first);
+        if yields {
+            if let Some(mut old) = self.memory.sessions.remove(&group) {
+                old.forget(&mut self.changes);
+            }
+        }
+        Ok(yields)
+    }
+
+    /// A one-time package's keys are erased; one that lives on remembers the welcome as long as it does: a last resort, and
+    /// that of a request of ours, until the user is in.
     fn settle_package(&mut self, mut stored: StoredPackage, welcome: EnvelopeId) {
         let id = stored.package.id();
-        if stored.package.last_resort() && stored.used.len() < REMEMBERED {
+        let lives = stored.package.last_resort() || self.memory.joins.contains_key(&id);
+        if lives && stored.used.len() < REMEMBERED {
             stored.used.push(welcome);
             self.changes.put(records::package(&id), stored.record());
         } else {
@@ -188,7 +212,7 @@ impl Draft<'_> {
         let inviter = state.member(joined.inviter)?.0;
         let users = u32::try_from(state.users.len()).unwrap_or(u32::MAX);
         let (by, info) = (inviter.user().clone(), state.info().clone());
-        let asked = self.memory.joins.get(package).is_some_and(|join| join.is_answered_by(state));
+        let asked = self.answered(&joined, package)? == Answered::ByOpener;
         let consented = asked && !joined.readmitted || self.consents_to(inviter)?;
         let (status, what) = if consented {
             (Status::Active, EventKind::Joined { by, info, users })
@@ -200,7 +224,9 @@ impl Draft<'_> {
         let group = session.id();
         self.emit(group, seq, what);
         self.check_pins(&session, seq, consented)?;
-        self.drop_joins_of(group);
+        if consented {
+            self.drop_joins_of(group);
+        }
         self.keep(session);
         Ok(())
     }
@@ -274,7 +300,10 @@ impl Draft<'_> {
             session.status = Status::Active;
             session.save_group(&mut draft.changes);
             match answer {
-                Answer::Accept => draft.check_pins(session, session.cursor.last_commit, true)?,
+                Answer::Accept => {
+                    draft.drop_joins_of(group);
+                    draft.check_pins(session, session.cursor.last_commit, true)?;
+                }
                 Answer::Decline => {
                     draft.leave(session, LeaveScope::Device)?;
                 }

@@ -1,9 +1,10 @@
 //! Invite links as members use them: open, answer who asks, or have the client answer (`docs/protocol.md`, section 5.9).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
-use super::event::EventKind;
+use super::event::{EventKind, IntentId};
+use super::pins::Pin;
 use super::queue::Row;
 use super::records;
 use super::send::require;
@@ -12,7 +13,7 @@ use super::stage::Draft;
 use super::standing::Status;
 use crate::envelope::EnvelopeFor;
 use crate::error::{Error, ErrorKind, Result};
-use crate::group::{InviteLink, JoinRequest, LinkId, Said};
+use crate::group::{Effect, InviteLink, JoinRequest, LinkId, Said};
 use crate::identity::UserUri;
 use crate::ids::{GroupId, LeafHash, MessageId, Timestamp};
 use crate::limits;
@@ -26,6 +27,10 @@ pub(super) struct Doorbook {
     asked: BTreeMap<LeafHash, Asked>,
     /// Links whose requests this client admits by itself, if they were made from then on.
     auto: BTreeMap<LinkId, Timestamp>,
+    /// Queued requests of barred users, whom this device's user lets in knowing that.
+    pardoned: BTreeSet<LeafHash>,
+    /// Users who were in the group and are not, the oldest first: the group has forgotten which devices they revoked.
+    gone: Vec<UserUri>,
 }
 
 /// A request as it is remembered.
@@ -33,6 +38,7 @@ pub(super) struct Doorbook {
 struct Asked {
     request: LeafHash,
     link: LinkId,
+    identity: [u8; 32],
     expires: Timestamp,
     declined: bool,
 }
@@ -43,18 +49,64 @@ struct Auto(LinkId, Timestamp);
 impl Doorbook {
     pub(super) fn record(&self) -> Vec<u8> {
         let auto: Vec<Auto> = self.auto.iter().map(|(link, since)| Auto(*link, *since)).collect();
-        records::encode(2, |w| {
-            w.list(self.asked.values()).list(auto.iter());
+        records::encode(4, |w| {
+            w.list(self.asked.values()).list(auto.iter()).list(self.pardoned.iter()).list(self.gone.iter());
         })
     }
 
     pub(super) fn read(r: &mut Reader<'_>) -> Result<Self> {
-        let asked: Vec<Asked> = r.list(limits::JOIN_REQUESTS)?;
+        // Each link's share was of those open when it was filled: all together are fewer than four times the whole.
+        let asked: Vec<Asked> = r.list(4 * limits::JOIN_REQUESTS)?;
         let auto: Vec<Auto> = r.list(limits::LINKS)?;
+        let pardoned: Vec<LeafHash> = r.list(usize::MAX)?;
         Ok(Self {
             asked: asked.into_iter().map(|asked| (asked.request, asked)).collect(),
             auto: auto.into_iter().map(|Auto(link, since)| (link, since)).collect(),
+            pardoned: pardoned.into_iter().collect(),
+            gone: r.list(limits::GONE)?,
         })
+    }
+
+    /// Whether a link has had its share, of so many that are open: one that is flooded leaves the others theirs.
+    fn is_full(&self, link: LinkId, links: usize) -> bool {
+        let of_link = self.asked.values().filter(|asked| asked.link == link).count();
+        of_link >= limits::JOIN_REQUESTS.checked_div(links).unwrap_or(0)
+    }
+
+    /// Whether a request is new, and not one too many of one user.
+    fn check(&self, request: &JoinRequest) -> Result<()> {
+        if self.asked.contains_key(&request.id()) {
+            return Err(Error::new(ErrorKind::Duplicate, "this request was seen before"));
+        }
+        let identity = identity_of(request);
+        if self.asked.values().filter(|asked| asked.identity == identity).count() >= limits::REQUESTS_OF_ONE {
+            return Err(Error::limit(
+                "four requests of one user are remembered: further ones count once those are over",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether its user has this client admit a request by itself: nobody declined it.
+    fn wants(&self, request: &JoinRequest) -> bool {
+        let since = self.auto.get(&request.link());
+        self.asked.get(&request.id()).is_some_and(|asked| !asked.declined)
+            && since.is_some_and(|since| request.made() >= *since)
+            && !self.gone.contains(request.user())
+    }
+
+    /// Remembers who went.
+    fn note_gone(&mut self, effects: &[Effect]) -> bool {
+        let before = self.gone.len();
+        for effect in effects {
+            let (Effect::Left(user) | Effect::Removed(user) | Effect::Revoked(user)) = effect else { continue };
+            if !self.gone.contains(user) {
+                self.gone.push(user.clone());
+            }
+        }
+        let changed = self.gone.len() != before;
+        self.gone.drain(..self.gone.len().saturating_sub(limits::GONE));
+        changed
     }
 
     pub(super) fn admits(&self, link: LinkId) -> bool {
@@ -80,9 +132,32 @@ impl Session {
 
     /// Whether this device's user may let others in.
     fn may_add(&self) -> bool {
+        self.status == Status::Active && self.has_add_role()
+    }
+
+    fn has_add_role(&self) -> bool {
         let state = &self.group.state;
-        self.status == Status::Active
-            && state.member(self.group.own).is_ok_and(|(_, user)| user.role >= state.policy.add)
+        state.member(self.group.own).is_ok_and(|(_, user)| user.role >= state.policy.add)
+    }
+
+    /// A user lets someone in: if whoever asks is barred, knowing that.
+    pub(super) fn note_pardon(&mut self, change: &Change, changes: &mut ChangeSet) {
+        let Change::Admit(request) = change else { return };
+        if request.is_barred(&self.group.state) && self.doorbook.pardoned.insert(request.id()) {
+            self.save_doorbook(changes);
+        }
+    }
+
+    /// Whoever was barred only after the user let them in is not let in.
+    pub(super) fn check_pardon(&self, change: &Change) -> Result<()> {
+        match change {
+            Change::Admit(request)
+                if request.is_barred(&self.group.state) && !self.doorbook.pardoned.contains(&request.id()) =>
+            {
+                Err(Error::not_allowed("whoever asks was removed meanwhile: ask the user again"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn require_may_add(&self) -> Result<()> {
@@ -105,7 +180,7 @@ impl Session {
 
 impl Draft<'_> {
     /// See [`Client::open_link`](super::Client::open_link).
-    pub fn open_link(&mut self, group: GroupId, hub: &str, lifetime: u64) -> Result<InviteLink> {
+    pub fn open_link(&mut self, group: GroupId, hub: &str, lifetime: u64) -> Result<(InviteLink, IntentId)> {
         if lifetime == 0 {
             return Err(Error::misuse("a link is open for a second or more"));
         }
@@ -116,10 +191,12 @@ impl Draft<'_> {
                 return Err(Error::not_allowed("your role may not change what this group shows"));
             }
             let expires = draft.environment.now().after(lifetime);
-            InviteLink::generate(group, hub, expires, draft.environment.rng())
+            let own = draft.memory.device.identity();
+            let opener = (own.user().clone(), own.identity_key().clone());
+            InviteLink::generate(group, opener, hub, expires, draft.environment.rng())
         })?;
-        self.change(group, Change::OpenLink(open))?;
-        Ok(link)
+        let intent = self.change(group, Change::OpenLink(open))?;
+        Ok((link, intent))
     }
 
     /// See [`Client::decline`](super::Client::decline).
@@ -164,41 +241,57 @@ impl Draft<'_> {
     }
 
     /// Someone outside asks to be let in. Whether the request is authentic, or not for us to judge.
-    pub(super) fn join_request(&mut self, session: &mut Session, seq: u64, sealed: &EnvelopeFor) -> bool {
+    pub(super) fn join_request(&mut self, session: &mut Session, seq: u64, sealed: &EnvelopeFor) -> Result<bool> {
         if !session.may_add() {
-            return true;
+            return Ok(true);
         }
         let now = self.environment.now();
         session.tidy_doorbook(now);
-        if session.doorbook.asked.len() >= limits::JOIN_REQUESTS {
-            return false;
+        let (state, book) = (&session.group.state, &session.doorbook);
+        let Ok(link) = state.asked_link(sealed, now) else { return Ok(false) };
+        if book.is_full(link, state.links().len()) {
+            return Ok(false);
         }
-        let known = |id: &LeafHash| session.doorbook.asked.contains_key(id);
-        let request = match session.group.state.open_new_request(sealed, now, known) {
+        let request = match state.open_new_request(sealed, now, |request| book.check(request)) {
             Ok(request) => request,
-            Err(error) => return error.kind() == ErrorKind::Duplicate,
+            Err(error) => return Ok(error.kind() == ErrorKind::Duplicate),
         };
-        let (id, link) = (request.id(), request.link());
-        let asked = Asked { request: id, link, expires: request.expires(), declined: false };
-        session.doorbook.asked.insert(id, asked);
+        let (id, identity, expires) = (request.id(), identity_of(&request), request.expires());
+        let barred = request.is_barred(state);
+        session.doorbook.asked.insert(id, Asked { request: id, link, identity, expires, declined: false });
         session.save_doorbook(&mut self.changes);
-        let barred = request.is_barred(&session.group.state);
+        let other_identity = self.is_other_identity(&request)?;
         let (user, device) = (request.user().clone(), request.device());
-        let what = EventKind::JoinRequested { user, device, link, request: Box::new(request.clone()), barred };
+        let asked = Box::new(request.clone());
+        let what = EventKind::JoinRequested { user, device, link, request: asked, barred, other_identity };
         self.emit(session.id(), seq, what);
-        self.take_up(session, request);
-        true
+        self.take_up(session, request)?;
+        Ok(true)
+    }
+
+    /// Whether this device knows whoever asks by another identity key.
+    fn is_other_identity(&self, request: &JoinRequest) -> Result<bool> {
+        let known = self.pin_of(request.user())?;
+        Ok(known.is_some_and(|Pin { key, .. }| key != identity_of(request)))
+    }
+
+    /// Whether this client may admit a request by itself now: as its user wants, and whoever asks is new to the group, and
+    /// no other than this device knows.
+    pub(super) fn admits_by_itself(&self, session: &Session, request: &JoinRequest) -> Result<bool> {
+        let fits = session.doorbook.wants(request) && is_stranger(session, request);
+        Ok(fits && !self.is_other_identity(request)?)
     }
 
     /// Queues an admission that this client makes by itself, when its turn comes.
-    fn take_up(&mut self, session: &mut Session, request: JoinRequest) {
-        let since = session.doorbook.auto.get(&request.link());
-        let waiting = session.queue.values().filter(|row| matches!(row, Row::Admit { .. })).count();
-        let wanted = since.is_some_and(|since| request.made() >= *since) && waiting < limits::ADMITS;
-        if wanted && is_stranger(session, &request) {
+    fn take_up(&mut self, session: &mut Session, request: JoinRequest) -> Result<()> {
+        let waiting = || session.queue.values().filter_map(Row::admits);
+        // One of a user is enough: once it is in, no other is admitted unasked.
+        let room = waiting().count() < limits::ADMITS && waiting().all(|other| other.user() != request.user());
+        if room && self.admits_by_itself(session, &request)? {
             let not_before = self.environment.now().after(self.turn());
             session.push_row(Row::Admit { request: Box::new(request), not_before }, &mut self.changes);
         }
+        Ok(())
     }
 
     /// A member has declined a request. Whether it may.
@@ -218,40 +311,59 @@ impl Draft<'_> {
         true
     }
 
-    /// A new epoch: who is in is admitted, and what is closed is forgotten.
-    pub(super) fn settle_requests(&mut self, session: &mut Session) {
-        let state = &session.group.state;
-        let gone = |request: &JoinRequest| {
-            state.user(request.user()).is_some() || state.profile.link(request.link()).is_none()
+    /// A new epoch: who is in is admitted, what is closed is forgotten, and what its user no longer wants is dropped.
+    pub(super) fn settle_requests(&mut self, session: &mut Session, effects: &[Effect]) -> Result<()> {
+        let book = &session.doorbook;
+        let before = (book.asked.len(), book.auto.len(), book.pardoned.len());
+        session.tidy_doorbook(self.environment.now());
+        if !session.has_add_role() {
+            session.doorbook.auto.clear();
+        }
+        let wanted = |row: &Row| match row {
+            Row::Change(Change::Admit(request)) => Some(request.id()),
+            _ => None,
         };
-        let is_gone = |row: &Row| matches!(row, Row::Admit { request, .. } if gone(request));
-        let done: Vec<u64> = session.queue.iter().filter(|(_, row)| is_gone(row)).map(|(n, _)| *n).collect();
+        let queued: BTreeSet<LeafHash> = session.queue.values().filter_map(wanted).collect();
+        session.doorbook.pardoned.retain(|request| queued.contains(request));
+        let gone = session.doorbook.note_gone(effects);
+        let book = &session.doorbook;
+        if gone || before != (book.asked.len(), book.auto.len(), book.pardoned.len()) {
+            session.save_doorbook(&mut self.changes);
+        }
+        let mut done = Vec::new();
+        for (number, row) in &session.queue {
+            let Some(request) = row.admits() else { continue };
+            if !self.admits_by_itself(session, request)? {
+                done.push(*number);
+            }
+        }
         for number in done {
             session.drop_row(number, &mut self.changes);
         }
-        let before = (session.doorbook.asked.len(), session.doorbook.auto.len());
-        session.tidy_doorbook(self.environment.now());
-        if before != (session.doorbook.asked.len(), session.doorbook.auto.len()) {
-            session.save_doorbook(&mut self.changes);
-        }
+        Ok(())
     }
 }
 
-/// Whether a client may admit by itself: nobody who was removed, and no further device of a user who is in.
-pub(super) fn is_stranger(session: &Session, request: &JoinRequest) -> bool {
+fn identity_of(request: &JoinRequest) -> [u8; 32] {
+    *request.package().leaf().claims().identity_key().as_bytes()
+}
+
+/// Whether whoever asks is new to the group: nobody who was removed, and no further device of a user who is in.
+fn is_stranger(session: &Session, request: &JoinRequest) -> bool {
     let state = &session.group.state;
     !request.is_barred(state) && state.user(request.user()).is_none()
 }
 
 impl Wire for Asked {
     fn write(&self, w: &mut Writer) {
-        let Self { request, link, expires, declined } = self;
-        w.array(4).item(request).item(link).item(expires).bool(*declined);
+        let Self { request, link, identity, expires, declined } = self;
+        w.array(5).item(request).item(link).bytes(identity).item(expires).bool(*declined);
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        r.array(4)?;
-        Ok(Self { request: r.item()?, link: r.item()?, expires: r.item()?, declined: r.bool()? })
+        r.array(5)?;
+        let (request, link, identity) = (r.item()?, r.item()?, r.fixed()?);
+        Ok(Self { request, link, identity, expires: r.item()?, declined: r.bool()? })
     }
 }
 

@@ -298,18 +298,22 @@ impl Client {
     /// [closed](Change::CloseLink). It is open once its commit is through the log. `hub` is where to ask, at most 255 bytes
     /// in whatever form the apps agree on.
     ///
-    /// The link is given once and kept nowhere: [share it](InviteLink::to_text) with those who are to ask. Fails with
+    /// The link is given once and kept nowhere: [share it](InviteLink::to_text) with those who are to ask. With it comes the
+    /// intent of opening it, by which [`Changed`](EventKind::Changed) and [`IntentDropped`](EventKind::IntentDropped) name
+    /// it. It carries this device's user and identity key: whom they let in is in at once; another's answer is an
+    /// invitation, as only the opener's can be told from one made up. Fails with
     /// `NotAllowed` unless this device's user may both add users and change the info, and with `Limit` if the group has
     /// 16 links open.
-    pub fn open_link(&mut self, group: &GroupId, hub: &str, lifetime: u64) -> Result<InviteLink> {
+    pub fn open_link(&mut self, group: &GroupId, hub: &str, lifetime: u64) -> Result<(InviteLink, IntentId)> {
         self.run(|draft| draft.open_link(*group, hub, lifetime)).map(|saved| saved.value)
     }
 
     /// Has this client admit by itself whoever asks by this link from now on, or stop doing so. The setting is this
     /// device's own and lasts until the link is closed or has expired.
     ///
-    /// It never admits anyone who was removed before, nor a further device of a user who is in, nor a request that a member
-    /// declined, nor the same request twice; those are for the user. Fails with `NotAllowed` if this device's user may not
+    /// It never admits anyone who has been in the group before, as far as this device knows, nor a user whom it knows by
+    /// another identity key, nor a further device of a user who is in, nor a request that a member declined, nor the same
+    /// request twice; those are for the user. It ends when this device's user may no longer add users. Fails with `NotAllowed` if this device's user may not
     /// add users, and with `Expired` if there is no such link.
     pub fn auto_approve(&mut self, group: &GroupId, link: LinkId, on: bool) -> Result<()> {
         self.run(|draft| draft.auto_approve(*group, link, on)).map(|saved| saved.value)
@@ -324,8 +328,9 @@ impl Client {
     }
 
     /// Asks to be let into a group by an invite link. The request goes out with the next [`outbox`](Self::outbox), to the
-    /// [hub](InviteLink::hub) of the group, and holds for a day. Whoever lets this device in by it needs no further
-    /// answer: the group is then [joined](EventKind::Joined).
+    /// [hub](InviteLink::hub) of the group, and holds for a day. If the [opener](InviteLink::opener) of the link lets this
+    /// device in, the group is [joined](EventKind::Joined) without another question; if another member does, it is an
+    /// [invitation](EventKind::Invitation).
     ///
     /// Gives the request's id. Fails with `Expired` if the link has, with `Misuse` if the group is held, and with `Limit`
     /// beyond 64 requests.
@@ -333,15 +338,15 @@ impl Client {
         self.run(|draft| draft.ask_to_join(link)).map(|saved| saved.value)
     }
 
-    /// Takes back a request to be let in: it is posted no more, and an answer to it is not opened. Members who have it
-    /// already may still act on it, and then see a device that never speaks.
+    /// Takes back a request to be let in: it is posted no more. Members who have it already may still act on it, which is
+    /// then an [invitation](EventKind::Invitation), unless this device has asked for the same group again.
     pub fn withdraw(&mut self, request: &LeafHash) -> Result<()> {
         self.run(|draft| draft.withdraw(request)).map(|saved| saved.value)
     }
 
     /// This device's requests to be let in that may still be answered, in no particular order.
     pub fn open_joins(&mut self) -> Result<Vec<OpenJoin>> {
-        Ok(self.memory()?.joins.values().cloned().collect())
+        Ok(self.memory()?.joins.values().filter(|join| !join.withdrawn).cloned().collect())
     }
 
     /// The groups this device holds.

@@ -45,6 +45,11 @@ impl Row {
         matches!(self, Self::Change(_) | Self::Revoke(_) | Self::TakeOut { .. } | Self::Admit { .. })
     }
 
+    /// The request that this admits unasked.
+    pub(super) fn admits(&self) -> Option<&JoinRequest> {
+        if let Self::Admit { request, .. } = self { Some(request) } else { None }
+    }
+
     /// Whether this is what the app said.
     pub(super) fn is_app(&self) -> bool {
         self.kind() == Some(MessageKind::App)

@@ -113,7 +113,9 @@ impl Draft<'_> {
                 EntryBody::Commit { header, stanza, body } => {
                     void += u32::from(!self.commit_entry(session, entry.seq, (header, stanza.as_deref(), body))?);
                 }
-                EntryBody::Request(request) => void += u32::from(!self.request(session, entry.seq, request.as_ref())),
+                EntryBody::Request(request) => {
+                    void += u32::from(!self.request(session, entry.seq, request.as_ref())?)
+                }
                 // A commit that the hub shows to us as if it added us: what it is for the others we cannot tell.
                 EntryBody::Welcome { commit_header, commit_body, .. } => {
                     void += u32::from(!self.commit_entry(session, entry.seq, (commit_header, None, commit_body))?);
@@ -368,17 +370,17 @@ impl Draft<'_> {
     }
 
     /// A device asks to be readmitted, or to be let in. Whether the request is authentic, or not for us to judge.
-    fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> bool {
-        let Some(request) = request else { return true };
+    fn request(&mut self, session: &mut Session, seq: u64, request: Option<&EnvelopeFor>) -> Result<bool> {
+        let Some(request) = request else { return Ok(true) };
         if request.header().kind() == EnvelopeType::Join {
             return self.join_request(session, seq, request);
         }
         let key = Group::request_epoch(request.header()).ok().and_then(|epoch| session.requests.get(&epoch));
-        let Some(key) = key else { return false };
-        let Ok(request) = session.group.open_request(request, key, self.environment.now()) else { return false };
+        let Some(key) = key else { return Ok(false) };
+        let Ok(request) = session.group.open_request(request, key, self.environment.now()) else { return Ok(false) };
         let leaf = request.package().leaf().claims();
         if leaf.device() == self.memory.device.identity().device() {
-            return true;
+            return Ok(true);
         }
         let what = EventKind::RejoinRequested {
             user: leaf.user().clone(),
@@ -386,7 +388,7 @@ impl Draft<'_> {
             request: Box::new(request.clone()),
         };
         self.emit(session.id(), seq, what);
-        true
+        Ok(true)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::change::Change;
 use super::event::{EventKind, IntentId};
-use super::links::is_stranger;
 use super::queue::{Pending, Row, Sealed};
 use super::session::Session;
 use super::stage::Draft;
@@ -50,6 +49,7 @@ impl Draft<'_> {
                     }
                     draft.refuse_revoked(&change)?;
                     change.verify(&session.group.state, session.group.own, draft.environment.now())?;
+                    session.note_pardon(&change, &mut draft.changes);
                     Row::Change(change)
                 }
             };
@@ -111,7 +111,6 @@ impl Draft<'_> {
 
     /// See [`Client::outbox`](super::Client::outbox). The posts are handed out once the draft is durable.
     pub fn outbox(&mut self, max: usize) -> Result<()> {
-        self.post_joins(None, max)?;
         let groups: Vec<GroupId> = self.memory.groups.iter().copied().collect();
         for group in groups {
             if self.posts.len() >= max {
@@ -119,16 +118,18 @@ impl Draft<'_> {
             }
             self.with(group, |draft, session| draft.drain(session, max))?;
         }
-        Ok(())
+        // Last: the hub of a link may be any, and out of reach.
+        self.post_joins(None, max)
     }
 
     /// See [`Client::outbox_of`](super::Client::outbox_of).
     pub fn outbox_of(&mut self, group: GroupId, max: usize) -> Result<()> {
         let max = self.posts.len().saturating_add(max);
-        if !self.memory.groups.contains(&group) && self.memory.joins.values().any(|join| join.group == group) {
-            return self.post_joins(Some(group), max);
+        let asks = self.memory.joins.values().any(|join| join.group == group);
+        if self.memory.groups.contains(&group) || !asks {
+            self.with(group, |draft, session| draft.drain(session, max))?;
         }
-        self.with(group, |draft, session| draft.drain(session, max))
+        self.post_joins(Some(group), max)
     }
 
     /// Posts a group's rows in order. A commit is the last, but for requests.
@@ -318,12 +319,15 @@ impl Draft<'_> {
             _ => {}
         }
         let (proposals, init_keys) = match session.queue.get(&number) {
-            Some(Row::Change(change)) => change.proposals(&group.state, group.own, now)?,
+            Some(Row::Change(change)) => {
+                session.check_pardon(change)?;
+                change.proposals(&group.state, group.own, now)?
+            }
             Some(Row::Revoke(device)) => Change::RemoveDevice(*device).proposals(&group.state, group.own, now)?,
             Some(Row::TakeOut { leaf, scope, signature, .. }) => {
                 (vec![Proposal::Leave { leaf: *leaf, scope: *scope, signature: *signature }], Default::default())
             }
-            Some(Row::Admit { request, .. }) if is_stranger(session, request) => {
+            Some(Row::Admit { request, .. }) if self.admits_by_itself(session, request)? => {
                 Change::Admit(request.clone()).proposals(&group.state, group.own, now)?
             }
             Some(Row::Admit { .. }) => return Err(Error::not_allowed("this request is for the user to answer")),

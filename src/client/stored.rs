@@ -153,7 +153,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Record
     }
     let pending = load(records::pending(id))?.map(|record| records::decode(&record, 5, read_pending)).transpose()?;
     let requests = records::decode(&need(records::requests(id))?, 1, read_requests)?;
-    let doorbook = records::decode(&need(records::doorbook(id))?, 2, Doorbook::read)?;
+    let doorbook = records::decode(&need(records::doorbook(id))?, 4, Doorbook::read)?;
     let sending = load(records::sending(id))?
         .map(|record| {
             records::decode(&record, 2, |r| {

@@ -6,7 +6,7 @@ use super::state::GroupState;
 use crate::crypto::sign::{Signature, SignatureInput, Signer};
 use crate::envelope::{self, Draft, Envelope, EnvelopeFor, EnvelopeType, Opener, Recipient};
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{KeyPackage, UnverifiedKeyPackage, UserUri};
+use crate::identity::{KeyPackage, Source, UnverifiedKeyPackage, UserUri};
 use crate::ids::{DeviceId, GroupId, LeafHash, Suite, Timestamp};
 use crate::labels;
 use crate::limits;
@@ -102,6 +102,9 @@ impl JoinRequest {
         let open = state.profile.link(self.link).filter(|link| now <= link.expires());
         let open = open.ok_or(Error::new(ErrorKind::Expired, "the link of this request is closed or has expired"))?;
         let claims = self.package.leaf().claims();
+        if matches!(claims.source(), Source::Package { last_resort: true, .. }) {
+            return Err(Error::not_allowed("a request is by a key package of its own, not by a last resort"));
+        }
         let validity = claims.validity();
         if validity.not_after > self.made().after(limits::REQUEST_LIFETIME) {
             return Err(Error::not_allowed("a request holds for a day, and so does its key package"));
@@ -146,15 +149,24 @@ impl GroupState {
     ///
     /// Fails with `Malformed`, `Unauthentic`, `Expired` or `NotAllowed`.
     pub fn open_join_request(&self, request: &EnvelopeFor, now: Timestamp) -> Result<JoinRequest> {
-        self.open_new_request(request, now, |_| false)
+        self.open_new_request(request, now, |_| Ok(()))
     }
 
-    /// The same, with `Duplicate` for one that is `known`, before its signatures are verified.
+    /// By which link a request claims to be, if that is open at `now`: before anything of it is opened.
+    pub(crate) fn asked_link(&self, request: &EnvelopeFor, now: Timestamp) -> Result<LinkId> {
+        let link = Address::decode(request.header().public())?.link;
+        match self.profile.link(link) {
+            Some(open) if now <= open.expires() => Ok(link),
+            _ => Err(Error::new(ErrorKind::Expired, "the link of this request is closed or has expired")),
+        }
+    }
+
+    /// The same, if `check` passes it before its signatures are verified.
     pub(crate) fn open_new_request(
         &self,
         request: &EnvelopeFor,
         now: Timestamp,
-        known: impl FnOnce(&LeafHash) -> bool,
+        check: impl FnOnce(&JoinRequest) -> Result<()>,
     ) -> Result<JoinRequest> {
         let address = Address::decode(request.header().public())?;
         let open = self.profile.link(address.link).filter(|link| now <= link.expires());
@@ -168,9 +180,7 @@ impl GroupState {
         if body.link != address.link || !opened.sender().is_empty() {
             return Err(Error::not_allowed("a request by another link than its header names"));
         }
-        if known(&body.id()) {
-            return Err(Error::new(ErrorKind::Duplicate, "this request was seen before"));
-        }
+        check(&body)?;
         let package = body.verify(self, now)?;
         opened.verify(package.leaf().device_key())?;
         Ok(body)

@@ -12,6 +12,7 @@ use crate::crypto::kdf;
 use crate::crypto::kem::{SealKey, SealSecret};
 use crate::crypto::sign::{SigningKey, VerifyKey};
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::UserUri;
 use crate::ids::{GroupId, Timestamp};
 use crate::labels;
 use crate::limits;
@@ -27,7 +28,7 @@ bytes_id! {
 const SCHEME: &str = "convivio:join#";
 
 /// Characters of the longest link that is read.
-const LONGEST: usize = 640;
+const LONGEST: usize = 1_280;
 
 /// The version of a link's form.
 const FORM: u64 = 1;
@@ -115,29 +116,32 @@ impl fmt::Debug for OpenLink {
 /// What is handed to people outside: whoever holds it can ask to be let in, until it expires or is closed.
 ///
 /// A bearer secret: it is neither printed nor copied but by [`to_text`](Self::to_text). It lets nobody in by itself, and
-/// says nothing of the group but its id and hub.
+/// says nothing of the group but its id, its hub and who opened the link, by whose identity key the group is known again.
 pub struct InviteLink {
     group: GroupId,
     hub: String,
     join: SealKey,
     invite: SigningKey,
     expires: Timestamp,
+    opener: (UserUri, VerifyKey),
 }
 
 impl InviteLink {
     /// Draws the keys of a new link to a group: what to hand out, and what its members are to have.
     ///
-    /// `hub` is where requests are posted, of at most 255 bytes and in whatever form the apps agree on; it may be empty.
+    /// `opener` is who opens it, with the identity key. `hub` is where requests are posted, of at most 255 bytes and in
+    /// whatever form the apps agree on; it may be empty.
     /// Fails with `Limit` if it is longer, and with `Malformed` if it could disguise itself.
     pub fn generate(
         group: GroupId,
+        opener: (UserUri, VerifyKey),
         hub: &str,
         expires: Timestamp,
         rng: &mut dyn rand::CryptoRng,
     ) -> Result<(Self, OpenLink)> {
         check_hub(hub)?;
         let (invite, join) = (SigningKey::generate(rng), SealSecret::generate(rng));
-        let link = Self { group, hub: hub.to_owned(), join: join.public().clone(), invite, expires };
+        let link = Self { group, hub: hub.to_owned(), join: join.public().clone(), invite, expires, opener };
         let key = link.invite.verify_key().clone();
         let open = OpenLink { id: link_id(&key), invite: key, join: Arc::new(join), expires };
         Ok((link, open))
@@ -167,13 +171,20 @@ impl InviteLink {
         self.expires
     }
 
-    /// The link as a text of at most about 500 characters, for a message, a page or a QR code: what
+    /// Who opened it, as the link says, and the identity key: who is let in by them is in without another question.
+    #[must_use]
+    pub const fn opener(&self) -> (&UserUri, &VerifyKey) {
+        (&self.opener.0, &self.opener.1)
+    }
+
+    /// The link as a text of about 300 characters, at most 1,280, for a message, a page or a QR code: what
     /// [`parse`](str::parse) reads. Whoever sees it can ask to be let in. Wiped when dropped.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
-        let Self { group, hub, join, invite, expires } = self;
+        let Self { group, hub, join, invite, expires, opener: (user, identity) } = self;
         let mut w = Writer::new();
-        w.array(6).uint(FORM).item(group).text(hub).item(join).bytes(invite.expose_seed()).item(expires);
+        w.array(8).uint(FORM).item(group).text(hub).item(join).bytes(invite.expose_seed()).item(expires);
+        w.item(user).item(identity);
         let bytes = Zeroizing::new(w.finish());
         let mut text = Zeroizing::new(String::with_capacity(LONGEST));
         text.push_str(SCHEME);
@@ -213,16 +224,16 @@ fn read(bytes: &[u8]) -> Result<InviteLink> {
     if r.u64()? != FORM {
         return Err(Error::new(ErrorKind::Unsupported, "an invite link of a newer form: update the library"));
     }
-    if len != 6 {
-        return Err(Error::malformed("an invite link has six parts"));
+    if len != 8 {
+        return Err(Error::malformed("an invite link has eight parts"));
     }
     let (group, hub) = (r.item()?, r.text(limits::LINK_HUB)?.to_owned());
     check_hub(&hub)?;
     let join = r.item()?;
     let invite = SigningKey::from_seed(Secret::<32>::copy_from(r.fixed_ref()?).expose());
-    let expires = r.item()?;
+    let (expires, opener) = (r.item()?, (r.item()?, r.item()?));
     r.finish()?;
-    Ok(InviteLink { group, hub, join, invite, expires })
+    Ok(InviteLink { group, hub, join, invite, expires, opener })
 }
 
 fn check_hub(hub: &str) -> Result<()> {
@@ -237,8 +248,12 @@ fn check_hub(hub: &str) -> Result<()> {
 
 impl fmt::Debug for InviteLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { group, hub, join: _, invite: _, expires } = self;
+        let Self { group, hub, join: _, invite: _, expires, opener: (opener, _) } = self;
         let mut out = f.debug_struct("InviteLink");
-        out.field("group", group).field("hub", hub).field("expires", expires).finish_non_exhaustive()
+        out.field("group", group)
+            .field("hub", hub)
+            .field("expires", expires)
+            .field("opener", opener)
+            .finish_non_exhaustive()
     }
 }

@@ -189,7 +189,7 @@ fn row_21_a_revocation_is_signed_under_its_own_label() {
 #[test]
 fn row_21_a_request_to_be_let_in_is_signed_under_its_own_label() {
     let mut pair = Pair::new();
-    let link = pair.maria.client.open_link(&pair.group, "", DAY).unwrap();
+    let link = pair.maria.client.open_link(&pair.group, "", DAY).unwrap().0;
     pair.world.sync(&mut pair.maria);
     let text = link.to_text();
     let text = base64ct::Base64UrlUnpadded::decode_vec(text.strip_prefix("convivio:join#").unwrap()).unwrap();

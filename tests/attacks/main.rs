@@ -38,6 +38,8 @@ mod invalid_leaves;
 mod judges;
 mod labels;
 mod late;
+mod link_answers;
+mod link_approval;
 mod linking;
 mod links;
 mod missing;
