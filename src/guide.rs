@@ -10,6 +10,8 @@ pub mod content {}
 pub mod devices {}
 #[doc = include_str!("../docs/guide/governance.md")]
 pub mod governance {}
+#[doc = include_str!("../docs/guide/group_info.md")]
+pub mod group_info {}
 #[doc = include_str!("../docs/guide/invite_links.md")]
 pub mod invite_links {}
 #[doc = include_str!("../docs/guide/rejoin.md")]

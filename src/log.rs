@@ -51,7 +51,7 @@ pub enum PostBody {
         /// To those who are added.
         welcome: Option<Envelope>,
     },
-    /// Append a sealed request to be readmitted.
+    /// Append a sealed request to be readmitted, or to be let in: this one also from an app without a mailbox.
     Request(Envelope),
 }
 
@@ -117,7 +117,7 @@ pub enum EntryBody {
         /// The welcome, with the reader's stanza.
         welcome: EnvelopeFor,
     },
-    /// A request, with its one stanza, which is the same for every reader.
+    /// A request of either kind, with its one stanza, which is the same for every reader.
     Request(Option<EnvelopeFor>),
 }
 

@@ -9,7 +9,7 @@ use convivio::group::{Group, GroupInfo, RejoinRequest, Role};
 use convivio::identity::{Capabilities, IdentityKey, KeyPackage, PackageOptions, UnverifiedKeyPackage};
 use convivio::log::{EntryBody, LogEntry, Post, PostBody, PostReply};
 use convivio::testing::{App, LocalHub};
-use convivio::{DeviceId, GroupId, SealSecret, SigningKey, Suite, Timestamp, Validity};
+use convivio::{DeviceId, GroupId, MessageId, SealSecret, SigningKey, Suite, Timestamp, Validity};
 use support::*;
 
 fn three() -> (World, [Device; 3], GroupId) {
@@ -490,4 +490,37 @@ fn a_device_that_has_stopped_exports_nothing() {
     world.read(&mut bob);
     assert_eq!(bob.status(&group), Status::RolledBack);
     assert!(bob.client.group(&group).unwrap().export("call", b"").is_err());
+}
+
+/// Where a device has been told of a message, its own or another's.
+fn places(device: &Device, wanted: MessageId) -> Vec<u64> {
+    let is_it = |what: &EventKind| match what {
+        EventKind::Message { id, .. } | EventKind::Sent { id, .. } => *id == wanted,
+        _ => false,
+    };
+    device.events.iter().filter(|event| is_it(&event.what)).map(|event| event.seq).collect()
+}
+
+#[test]
+fn a_readmission_that_leads_on_from_our_epoch_shows_that_what_came_back_counts() {
+    let (mut world, [mut maria, mut bob, mut anna], group) = three();
+    let epoch = bob.epoch(&group) as u8;
+    garbage(&mut world, &group, epoch);
+    world.sync(&mut bob);
+    let id = bob.say(&group, "my vote");
+    world.sync(&mut bob);
+    assert_eq!((bob.queued(&group), bob.sent()), (1, vec![]), "it may not count for the others");
+    bob.client.change(&group, Change::Rejoin).unwrap();
+    world.sync(&mut bob);
+    world.sync(&mut maria);
+    let request = requests(&mut maria).remove(0);
+    maria.client.change(&group, Change::Readmit(Box::new(request))).unwrap();
+    for _ in 0..4 {
+        world.clock.advance(20 * MINUTE);
+        world.sync(&mut maria);
+    }
+    world.quiet(&mut [&mut maria, &mut bob, &mut anna]);
+    assert_eq!(places(&bob, id).len(), 1);
+    assert_eq!((places(&maria, id), places(&anna, id)), (places(&bob, id), places(&bob, id)));
+    assert_eq!(bob.queued(&group), 0);
 }

@@ -282,7 +282,7 @@ fn what_this_version_does_not_know_is_unsupported() {
     let people = People::new();
     let bytes = people.seal(false, b"").header().bytes().to_vec();
     assert_eq!(bytes[..4], [0x86, 1, 1, 1]); // array(6), version, type, suite
-    for (at, value) in [(1, 2), (2, 0), (2, 5), (3, 2)] {
+    for (at, value) in [(1, 2), (2, 0), (2, 6), (3, 2)] {
         let mut bytes = bytes.clone();
         bytes[at] = value;
         assert_eq!(kind_of(Header::decode(&bytes)), ErrorKind::Unsupported);

@@ -34,13 +34,13 @@ fn asks(world: &mut World, device: &mut Device, link: &InviteLink) -> LeafHash {
 }
 
 /// The requests that a device was told of since it was last asked.
-fn requests(device: &mut Device) -> Vec<Box<JoinRequest>> {
-    let request = |what| if let EventKind::JoinRequested { request, .. } = what { Some(request) } else { None };
+fn requests(device: &mut Device) -> Vec<JoinRequest> {
+    let request = |what| if let EventKind::JoinRequested { request, .. } = what { Some(*request) } else { None };
     device.news().into_iter().filter_map(request).collect()
 }
 
-fn admit(world: &mut World, by: &mut Device, group: &GroupId, request: Box<JoinRequest>) {
-    by.client.change(group, Change::Admit(request)).unwrap();
+fn admit(world: &mut World, by: &mut Device, group: &GroupId, request: JoinRequest) {
+    by.client.change(group, Change::Admit(Box::new(request))).unwrap();
     world.sync(by);
 }
 
@@ -61,7 +61,7 @@ fn who_asks_by_a_link_and_is_admitted_is_in_without_another_question() {
         panic!("{news:?}")
     };
     assert_eq!((user, *by, asked.id(), *barred), (&bob.user, link.id(), request, false));
-    admit(&mut world, &mut maria, &group, asked.clone());
+    admit(&mut world, &mut maria, &group, JoinRequest::clone(asked));
     assert!(matches!(&maria.effects()[..], [Effect::Added(user, _)] if *user == bob.user));
 
     world.sync(&mut bob);
@@ -108,7 +108,7 @@ fn two_who_admit_at_once_admit_once() {
     for device in [&mut maria, &mut anna] {
         world.read(device);
         let request = requests(device).remove(0);
-        device.client.change(&group, Change::Admit(request)).unwrap();
+        device.client.change(&group, Change::Admit(Box::new(request))).unwrap();
     }
     world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
     agree(&group, &mut [&mut maria, &mut anna, &mut bob]);
@@ -239,11 +239,11 @@ fn a_request_that_came_in_time_is_not_admitted_once_its_link_is_closed() {
     world.sync(&mut maria);
     let request = requests(&mut maria).remove(0);
     maria.client.change(&group, Change::CloseLink(link.id())).unwrap();
-    maria.client.change(&group, Change::Admit(request.clone())).unwrap();
+    maria.client.change(&group, Change::Admit(Box::new(request.clone()))).unwrap();
     world.sync(&mut maria);
     let dropped = |what: &EventKind| matches!(what, EventKind::IntentDropped { why: ErrorKind::Expired, .. });
     assert!(maria.news().iter().any(dropped));
-    assert_eq!(maria.refused(&group, Change::Admit(request)), ErrorKind::Expired);
+    assert_eq!(maria.refused(&group, Change::Admit(Box::new(request))), ErrorKind::Expired);
     assert!(!maria.has(&group, &bob.user));
 }
 

@@ -196,3 +196,22 @@ fn a_second_device_that_declines_leaves_the_first_in() {
     assert_eq!(maria.heard().len(), 1);
     agree(&group, &mut [&mut maria, &mut phone]);
 }
+
+#[test]
+fn what_a_leaving_reader_had_queued_is_given_back_and_not_told_as_sent() {
+    let mut world = World::new();
+    let (mut maria, mut bob, mut anna) = (world.device("maria"), world.device_of(1, "bob"), world.device("anna"));
+    let group = world.group(&mut maria, &mut [&mut bob, &mut anna]);
+    maria.client.change(&group, Change::Role(bob.user.clone(), Role::Reader)).unwrap();
+    world.sync(&mut maria);
+    let id = bob.say(&group, "too late");
+    bob.client.change(&group, Change::Leave).unwrap();
+    world.read(&mut bob);
+    world.post(&mut bob);
+    world.read(&mut bob);
+    world.quiet(&mut [&mut maria, &mut anna]);
+    assert_eq!(maria.heard(), []);
+    assert_eq!(bob.sent(), []);
+    let dropped = |what: &EventKind| matches!(what, EventKind::MessageDropped { id: of, .. } if *of == id);
+    assert!(bob.news().iter().any(dropped));
+}

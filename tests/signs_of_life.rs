@@ -93,20 +93,3 @@ fn a_leave_does_not_overtake_a_change_that_renews_its_key() {
     }
     assert!(!maria.has(&group, &anna.user) && !bob.has(&group, &anna.user));
 }
-
-/// A message that our role no longer lets count is dropped at its echo, and is still ours when it comes again.
-#[test]
-fn a_dropped_message_that_comes_again_is_no_sign_of_a_clone() {
-    let (mut world, [mut maria, mut bob, mut anna], group) = three();
-    bob.say(&group, "one more thing");
-    maria.client.change(&group, Change::Role(bob.user.clone(), Role::Reader)).unwrap();
-    world.quiet(&mut [&mut maria, &mut anna]);
-    world.read(&mut bob);
-    world.post(&mut bob);
-    let entry = bob.pending(&world.hub, &group).remove(0);
-    bob.news();
-    bob.receive(std::slice::from_ref(&entry));
-    assert!(matches!(bob.news()[..], [EventKind::MessageDropped { .. }]));
-    bob.receive(&[convivio::log::LogEntry { seq: entry.seq + 1, ..entry }]);
-    assert_eq!(bob.news(), []);
-}

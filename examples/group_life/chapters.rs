@@ -5,7 +5,7 @@ use std::str::FromStr as _;
 
 use convivio::attachment;
 use convivio::client::{Answer, Change, EventKind, Status, Verification};
-use convivio::content::{Choices, Content, Expiry, Kind, Poll, features};
+use convivio::content::{Choices, Content, Expiry, Kind, Poll, Status as Seen, features};
 use convivio::group::{GroupInfo, InviteLink, Policy, Role};
 use convivio::identity::{QrComparison, UnverifiedKeyPackage};
 use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
@@ -72,6 +72,12 @@ pub(crate) fn they_talk(stage: &mut Stage<'_>) -> Outcome {
     }
     let bob = stage.user("bob")?;
     let hello = stage.say("maria", &Content::markdown(&format!("Can [Bob]({bob}) bring it by **four**?")))?;
+    let receipts = stage.who("bob")?.conversation.receipts_due(&bob, Seen::Read, [hello])?;
+    for receipt in receipts {
+        stage.say("bob", &receipt)?;
+    }
+    let read = stage.who("maria")?.conversation.message(&hello).is_some_and(|view| view.receipts.contains_key(&bob));
+    stage.check(read, "Bob agreed to tell when he has read something: Maria sees that he has")?;
     let yes = stage.say("bob", &Content::text("Yes, by 4").reply_to(hello))?;
     stage.say("rita", &Content::text("Please keep it cool"))?;
     stage.say("maria", &Content::reaction(yes, "👍")?)?;
@@ -145,7 +151,15 @@ pub(crate) fn they_send_a_file(stage: &mut Stage<'_>) -> Outcome {
     let last = server.len() / 2;
     server[last] ^= 1;
     let spoilt = attachment::decrypt(&key, &mut Cursor::new(&server), &mut Vec::new()).is_err();
-    stage.check(spoilt, "One bit changed at the server, and it is refused")
+    stage.check(spoilt, "One bit changed at the server, and it is refused")?;
+
+    let small = attachment::encrypt(&mut picture[..20_000].as_ref(), &mut Vec::new(), &mut rand::rng())?;
+    let small = small.to_part("https://files.example/small", "image/jpeg", "cake.jpg");
+    let info = GroupInfo::new("Wedding cake 🎂", "Saturday, three tiers")?.with_picture(Some(small))?;
+    stage.change("maria", Change::Info(info.with_disappearing(30 * 24 * 60 * 60)))?;
+    let group = stage.group;
+    let shown = stage.client("rita")?.group(&group)?.state().info().clone();
+    stage.check(shown.picture().is_some(), format!("The group has a picture and a new name: {}", shown.name()))
 }
 
 /// Safety numbers, verified marks, the group's digits.

@@ -19,8 +19,16 @@ use super::Outcome;
 /// What the photo app shows: all there is.
 const PHOTOS: &[u32] = &features::ALL;
 /// What the courier app shows.
-const COURIER: &[u32] =
-    &[features::TEXT, features::REPLY, features::REACTION, features::EDIT, features::DELETION, features::ATTACHMENT];
+const COURIER: &[u32] = &[
+    features::TEXT,
+    features::REPLY,
+    features::REACTION,
+    features::EDIT,
+    features::DELETION,
+    features::ATTACHMENT,
+    features::EXPIRY,
+    features::RECEIPT,
+];
 /// What the support desk shows.
 const SHOP: &[u32] = &[features::TEXT];
 

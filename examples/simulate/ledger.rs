@@ -160,7 +160,7 @@ impl Ledger {
     pub(crate) fn told(&mut self, group: GroupId, device: DeviceNo, event: &Event) -> Outcome {
         if let EventKind::Sent { id, user, device: from, role, time, content } = &event.what {
             ensure(self.ids[device] == (user.clone(), *from), || "has sent as someone else".into())?;
-            return self.told_sent(group, device, (*id, *role, *time), content);
+            return self.told_sent(group, device, (*id, *role, *time, event.seq), content);
         }
         let EventKind::Message { id, user, device: from, role, time, content, .. } = &event.what else { return Ok(()) };
         let Some(place) = self.places.get_mut(&(group, device)) else { return broken("tells of a group it is not in") };
@@ -185,7 +185,7 @@ impl Ledger {
         &self,
         group: GroupId,
         device: DeviceNo,
-        (id, role, time): (MessageId, Role, Timestamp),
+        (id, role, time, seq): (MessageId, Role, Timestamp, u64),
         content: &[u8],
     ) -> Outcome {
         let Some(history) = self.histories.get(&group) else { return broken("tells of an unknown group") };
@@ -193,7 +193,12 @@ impl Ledger {
         let is_so = said.by == device && said.content == content;
         ensure(is_so, || format!("has sent message {id} with another content or author"))?;
         let sealed = history.was_sealed(id, (role, time), &self.ids[device].0);
-        ensure(sealed, || format!("has sent message {id} with a role or time that it and its group did not have"))
+        ensure(sealed, || format!("has sent message {id} with a role or time that it and its group did not have"))?;
+        // Who was lied to, or was astray, may know of a later place only.
+        let fair = self.places.get(&(group, device)).is_some_and(|place| !place.flawed && !place.astray);
+        ensure(!fair || said.counted_at == seq, || {
+            format!("has sent message {id} at {seq}, which counts for the others at {}", said.counted_at)
+        })
     }
 
     /// Whatever was due was told.

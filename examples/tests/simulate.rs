@@ -155,21 +155,25 @@ fn another_content_or_author_is_noticed() {
 }
 
 #[test]
-fn a_role_or_time_that_nobody_had_is_noticed() {
+fn a_role_time_or_place_that_nobody_had_is_noticed() {
     let (mut world, group, members) = world();
     says(&mut world, members[0], group);
     let history = world.ledger.history(group).unwrap();
-    let (id, time) = (*history.said.keys().next().unwrap(), history.shared(history.now()).time);
-    let content = history.said[&id].content.clone();
-    for (role, time, holds) in
-        [(Role::Owner, time, true), (Role::Admin, time, false), (Role::Owner, Timestamp(time.0 + 1), false)]
-    {
+    let (id, now) = (*history.said.keys().next().unwrap(), history.shared(history.now()).time);
+    let (content, at) = (history.said[&id].content.clone(), history.said[&id].counted_at);
+    let later = Timestamp(now.0 + 1);
+    for (role, time, seq, complaint) in [
+        (Role::Owner, now, at, None),
+        (Role::Admin, now, at, Some("role or time")),
+        (Role::Owner, later, at, Some("role or time")),
+        (Role::Owner, now, at + 1, Some("which counts for the others at")),
+    ] {
         let (user, device) = world.ledger.ids[members[0]].clone();
         let what = EventKind::Sent { id, user, device, role, time, content: content.clone() };
-        let event = Event { id: convivio::client::EventId(1), group, seq: 1, what };
-        match world.ledger.told(group, members[0], &event) {
-            Ok(()) => assert!(holds),
-            Err(error) => catches(&error.to_string(), if holds { "nothing" } else { "role or time" }),
+        let event = Event { id: convivio::client::EventId(1), group, seq, what };
+        match (world.ledger.told(group, members[0], &event), complaint) {
+            (told, None) => told.unwrap(),
+            (told, Some(complaint)) => catches(&told.unwrap_err().to_string(), complaint),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use convivio::client::Event;
 use convivio::envelope::{Envelope, EnvelopeFor, EnvelopeId, Header, ReplayGuard};
-use convivio::group::{CommitHeader, Effect, GroupInfo, Policy, RejoinRequest};
+use convivio::group::{CommitHeader, Effect, GroupInfo, InviteLink, JoinRequest, Policy, RejoinRequest};
 use convivio::identity::{
     AppDomain, AppKeyCertificate, Capabilities, Credential, DeviceCertificate, IdentityKey, Revocation, TrustedApps,
     UnverifiedDeviceIdentity, UnverifiedKeyPackage, UnverifiedLeaf, UserUri,
@@ -67,6 +67,7 @@ pub fn decode(data: &[u8]) -> usize {
         Event,
         Evidence,
         GroupInfo,
+        JoinRequest,
         LogEntry,
         Policy,
         Post,
@@ -109,6 +110,7 @@ pub fn decode(data: &[u8]) -> usize {
     if let Ok(text) = std::str::from_utf8(data) {
         let _ = text.parse::<AppDomain>().map(|domain| assert_eq!(domain.as_str(), text));
         let _ = DeviceOffer::from_secret_text(text).map(|offer| assert_eq!(*offer.to_secret_text(), text));
+        let _ = text.parse::<InviteLink>().map(|link| assert_eq!(*link.to_text(), text));
         let _ = text.parse::<UserUri>().map(|user| assert_eq!(user.as_str(), text));
     }
     taken
@@ -138,6 +140,39 @@ fn linking() -> MutexGuard<'static, Linking> {
         Mutex::new(Linking { new, answer, identity: identity.public().clone(), trust, now })
     });
     linking.lock().unwrap()
+}
+
+/// What is said when someone outside asks to be let in.
+fn joining() -> Vec<(&'static str, Vec<u8>)> {
+    let (town, mut rng) = (town(), StdRng::seed_from_u64(59));
+    let group = town.posts[0].group;
+    let (link, _) = InviteLink::generate(group, "hub.town.example", NOW.after(1_000), &mut rng).unwrap();
+    let trust = convivio::testing::App::trust(&[&town.app]).unwrap();
+    let package = town.package.clone().verify(&trust, NOW).unwrap();
+    let request = link.request(&package).unwrap();
+    let sealed = link.seal(&request, &SigningKey::from_seed(&[8; 32]), &mut rng).unwrap();
+    let picture = convivio::content::External {
+        media_type: "image/png".to_owned(),
+        url: "https://files.town.example/1".to_owned(),
+        expires: 0,
+        size: 9,
+        algorithm: 0xc001,
+        key: vec![1; 32],
+        nonce: Vec::new(),
+        aad: Vec::new(),
+        hash_algorithm: 1,
+        hash: vec![2; 32],
+        description: String::new(),
+        filename: "town.png".to_owned(),
+    };
+    let info = GroupInfo::new("Town", "").unwrap().with_picture(Some(picture)).unwrap().with_disappearing(60);
+    vec![
+        ("invite_link", link.to_text().as_bytes().to_vec()),
+        ("join_request", request.to_bytes()),
+        ("post_join", Post { group, after: 0, body: PostBody::Request(sealed) }.to_bytes()),
+        ("group_info_with_picture", info.to_bytes()),
+        ("effect_link_opened", Effect::LinkOpened(link.id(), link.expires()).to_bytes()),
+    ]
 }
 
 pub fn seeds() -> Seeds {
@@ -193,6 +228,7 @@ pub fn seeds() -> Seeds {
     found.push(("device_offer_text", linking().new.offer().to_secret_text().as_bytes().to_vec()));
     found.push(("device_answer", linking().answer.clone()));
     found.extend(report::pieces());
+    found.extend(joining());
     let mut seeds: Seeds =
         found.into_iter().enumerate().map(|(i, (name, bytes))| (format!("{i:02}_{name}"), bytes)).collect();
     let events = town.busy.iter().filter(|(key, _)| key.as_bytes()[0] == tag::EVENT);

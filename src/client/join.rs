@@ -219,11 +219,17 @@ impl Draft<'_> {
         // Another member may have readmitted us by another request of ours.
         cursor.rejoin = core::mem::take(&mut old.cursor.rejoin);
         cursor.rejoin.retain(|id| self.memory.packages.contains_key(id));
+        let (parent, known) = (joined.parent, old.group.state.transcript);
         let mut session = self.enter(joined, Status::Active, cursor);
         session.doorbook = core::mem::take(&mut old.doorbook);
         session.save_doorbook(&mut self.changes);
         for (number, row) in old.queue {
             let row = match row {
+                // The commit that let us in leads on from our epoch: what came back in that has counted.
+                row @ Row::Message { echo: Some(_), .. } if parent == known => {
+                    self.emit_sent(&session, row);
+                    continue;
+                }
                 Row::Message { content, id, .. } if !signs.contains(&number) => {
                     Row::Message { content, id, sealed: None, echo: None }
                 }

@@ -311,15 +311,7 @@ impl Draft<'_> {
             self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
             let state = &session.group.state;
             let (role, time) = (state.member(session.group.own)?.1.role, state.time);
-            let may_post = role >= state.policy.post;
-            let said_by_app = session.queue.get(&number).is_some_and(|row| !row.is_sign());
-            let is_app = session.queue.get(&number).is_some_and(Row::is_app);
-            if !may_post && is_app && session.status == Status::Active {
-                session.drop_row(number, &mut self.changes);
-                let why = ErrorKind::NotAllowed;
-                self.emit(session.id(), seq, EventKind::MessageDropped { id, why });
-                return Ok(true);
-            }
+            let said_by_app = session.queue.get(&number).is_some_and(Row::is_app);
             if echoed {
                 summary.duplicates = summary.duplicates.saturating_add(1);
             } else {

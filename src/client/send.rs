@@ -242,7 +242,7 @@ impl Draft<'_> {
         let state = &session.group.state;
         let silenced = state.member(session.group.own).is_ok_and(|(_, user)| user.role < state.policy.post);
         let Some(row @ Row::Message { sealed: None, .. }) = session.queue.get(&number) else { return false };
-        if !silenced || !row.is_app() || session.status != Status::Active {
+        if !silenced || !row.is_app() {
             return false;
         }
         self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);

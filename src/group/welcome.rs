@@ -45,6 +45,8 @@ pub struct Joined {
     pub chains: Vec<(LeafIndex, Secret<32>)>,
     /// Who added us.
     pub inviter: LeafIndex,
+    /// The transcript hash of the epoch that the commit which let us in has ended.
+    pub parent: [u8; 32],
     /// Whether we come back in the place of a leaf of this device, rather than being added.
     pub readmitted: bool,
     /// The welcome's id, to be remembered as long as a last-resort key lives.
@@ -173,6 +175,7 @@ impl Group {
         let group =
             Self { state, own, signing: secrets.signing.duplicate(), seal: secrets.seal.duplicate(), secrets: epoch };
         let readmitted = invitation.replaced.iter().any(|replaced| replaced.new == own);
-        Ok(Joined { group, chains: chains.into_list(), inviter, readmitted, welcome: opened.id() })
+        let parent = invitation.parent;
+        Ok(Joined { group, chains: chains.into_list(), inviter, parent, readmitted, welcome: opened.id() })
     }
 }

@@ -60,7 +60,7 @@ pub enum SeenKind {
         /// Mailboxes that ended.
         dropped: usize,
     },
-    /// A request to be readmitted.
+    /// A request to be readmitted, or to be let in.
     Request,
 }
 
