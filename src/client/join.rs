@@ -185,10 +185,8 @@ impl Draft<'_> {
         let own = self.memory.session(self.store, group)?.group.own_leaf()?.hash();
         let first = answered == Answered::ByMember && !self.memory.joins.contains_key(&own);
         let yields = !joined.readmitted && (answered == Answered::ByOpener || first);
-        if yields {
-            if let Some(mut old) = self.memory.sessions.remove(&group) {
-                old.forget(&mut self.changes);
-            }
+        if let Some(mut old) = yields.then(|| self.memory.sessions.remove(&group)).flatten() {
+            old.forget(&mut self.changes);
         }
         Ok(yields)
     }
