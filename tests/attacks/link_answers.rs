@@ -93,8 +93,8 @@ impl Impostor {
     }
 }
 
-fn requests(device: &mut Device) -> Vec<Box<JoinRequest>> {
-    let request = |what| if let EventKind::JoinRequested { request, .. } = what { Some(request) } else { None };
+fn requests(device: &mut Device) -> Vec<JoinRequest> {
+    let request = |what| if let EventKind::JoinRequested { request, .. } = what { Some(*request) } else { None };
     device.news().into_iter().filter_map(request).collect()
 }
 
@@ -110,7 +110,7 @@ fn invited(news: &[EventKind]) -> bool {
 
 fn admit_all(world: &mut World, by: &mut Device, group: &GroupId) {
     world.sync(by);
-    for request in requests(by) {
+    for request in requests(by).into_iter().map(Box::new) {
         by.client.change(group, Change::Admit(request)).unwrap();
     }
     world.sync(by);
@@ -199,7 +199,7 @@ fn row_30_what_a_user_was_shown_is_not_replaced_but_by_the_opener() {
     assert!(matches!(&news[..], [EventKind::Invitation { by, .. }] if *by == anna.user), "{news:?}");
     // The impostor's comes too late to be what he accepts.
     world.sync(&mut maria);
-    let request = requests(&mut maria).remove(0);
+    let request = Box::new(requests(&mut maria).remove(0));
     eve.add(request.package().clone(), &mut bob);
     assert_eq!(bob.news(), []);
     bob.client.answer(&group, Answer::Accept).unwrap();
