@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test says what went wrong by failing")]
 
-use convivio::content::{Choices, Content, Conversation, Expiry, Poll, Posted, Receipt, Status};
+use allocation_counter::measure;
+use convivio::content::{
+    Body, Choices, Content, Conversation, Disposition, Expiry, Part, Poll, Posted, Receipt, Status,
+};
 use convivio::identity::UserUri;
 use convivio::{ErrorKind, MessageId, Timestamp, limits};
 
@@ -99,6 +102,12 @@ fn reactions_are_counted_by_user_changed_and_taken_back() {
     all.insert(posted(6, "cem", Content::deletion(id(4))));
     all.insert(posted(7, "ada", Content::deletion(id(2))));
     assert_eq!(counts(&all), [("👍".to_owned(), 1)], "one takes back one's own only");
+    // What looks the same is the same, as the first of them has it.
+    all.insert(posted(9, "dia", Content::reaction(id(1), "👍\u{fe0f}").unwrap()));
+    all.insert(posted(10, "bob", Content::reaction(id(1), "👍\u{fe0f}").unwrap()));
+    assert_eq!(counts(&all), [("👍".to_owned(), 2)]);
+    all.insert(posted(8, "eva", Content::reaction(id(1), "👍\u{fe0f}").unwrap()));
+    assert_eq!(counts(&all), [("👍".to_owned(), 3)]);
 }
 
 #[test]
@@ -347,4 +356,111 @@ fn receipts_are_due_once_and_in_as_few_messages_as_can_be() {
     all.insert(posted(254, "cem", Content::from_bytes(&other.to_bytes()).unwrap()));
     assert_eq!(all.message(&id(7)).unwrap().receipts.len(), 1);
     assert!(all.message(&id(254)).is_none());
+}
+
+/// What counts as itself, and what as an edit: nothing is both, or it would count here and be erased there.
+#[test]
+fn what_replaces_a_message_neither_closes_nor_receives() {
+    let read = Content::receipts(&[Receipt { message: id(1), status: Status::Read }]).unwrap();
+    let all = [
+        posted(1, "ada", Content::poll(&poll())),
+        posted(2, "ada", Content::text("x").expiring(Expiry::At(50))),
+        posted(3, "bob", Content::text("y").expiring(Expiry::At(50))),
+        posted(4, "ada", Content::close(id(1)).replacing(id(2))),
+        posted(5, "bob", read.clone().replacing(id(3))),
+        posted(6, "bob", Content::vote(id(1), &poll(), &[1]).unwrap()),
+        posted(7, "ada", Content::deletion(id(2))),
+    ];
+    let poll_of = |all: &Conversation| {
+        let view = all.message(&id(1)).unwrap();
+        let votes: Vec<usize> = voters(all, 1).iter().map(Vec::len).collect();
+        (view.receipts.len(), view.tally.unwrap().closed, votes)
+    };
+    let open = (0, None, vec![0, 1, 0]);
+    let mut all = conversation(all);
+    assert_eq!(poll_of(&all), open);
+    all.erase_deleted();
+    all.purge(all.expired(Timestamp(50), |_| None));
+    assert_eq!(poll_of(&all), open, "and nothing of that is changed by what is erased");
+    // The control: the same that replace nothing. And as an edit it is taken back like any other.
+    all.insert(posted(8, "bob", read));
+    all.insert(posted(9, "ada", Content::close(id(1))));
+    assert_eq!(poll_of(&all), (1, Some(9), open.2));
+    all.insert(posted(10, "ada", Content::text("z")));
+    all.insert(posted(11, "ada", Content::close(id(1)).replacing(id(10))));
+    assert_eq!(shown(&all, 10).unwrap(), "The poll is closed.");
+    all.insert(posted(12, "ada", Content::deletion(id(11))));
+    assert_eq!(shown(&all, 10).unwrap(), "z");
+}
+
+#[test]
+fn what_was_erased_keeps_its_place_and_its_end() {
+    let middle = posted(5, "bob", Content::text("middle").reply_to(id(1)).in_topic(b"t").expiring(Expiry::At(50)));
+    let mut all = conversation([
+        posted(1, "ada", Content::text("root").in_topic(b"t")),
+        middle.clone(),
+        posted(6, "ada", Content::text("leaf").reply_to(id(5)).in_topic(b"t")),
+        posted(7, "bob", Content::deletion(id(5))),
+    ]);
+    assert_eq!(all.erase_deleted(), 1);
+    assert!(!holds(&all, "middle"));
+    let place = |all: &Conversation| (all.ancestors(&id(6)), all.replies(&id(1)).count(), all.in_topic(b"t").count());
+    assert_eq!(place(&all), (vec![id(5), id(1)], 1, 3));
+    assert_eq!(all, Conversation::from_bytes(&all.to_bytes()).unwrap(), "a restart changes nothing");
+    // The same message at an earlier place stands there once.
+    assert!(all.insert(Posted { seq: 3, ..middle }));
+    assert_eq!((place(&all), all.erase_deleted()), ((vec![id(5), id(1)], 1, 3), 1));
+    // What came too late to be erased with it is erased the next time.
+    all.insert(posted(8, "bob", Content::text("middle again").replacing(id(5))));
+    assert!(holds(&all, "again"));
+    all.erase_deleted();
+    assert!(!holds(&all, "again"));
+    assert_eq!(all.expired(Timestamp(50), |_| None), [id(5)]);
+    all.purge([id(5)]);
+    assert_eq!(place(&all), (vec![id(5)], 0, 2));
+}
+
+fn wide(a: u8, n: u32) -> MessageId {
+    let mut bytes = [a; 32];
+    bytes[..4].copy_from_slice(&n.to_be_bytes());
+    MessageId::from_bytes(bytes)
+}
+
+/// Receipts of many messages, behind other parts that only look like receipts.
+#[test]
+fn looking_at_messages_reads_nothing_again() {
+    let ids: Vec<MessageId> = (0..256).map(|n| wide(1, n)).collect();
+    let receipts: Vec<Receipt> = ids.iter().map(|id| Receipt { message: *id, status: Status::Read }).collect();
+    let good = Content::receipts(&receipts).unwrap().part;
+    let Body::Single { media_type, mut bytes } = good.body.clone() else { panic!("{good:?}") };
+    *bytes.last_mut().unwrap() = 0xff;
+    let parts = [vec![Part::new(media_type, bytes); 5], vec![good]].concat();
+    let heavy = Content::new(Part::choose_one(Disposition::UNSPECIFIED, parts));
+    let mut all = Conversation::new();
+    for (id, seq) in ids.iter().zip(0..) {
+        all.insert(Posted { id: *id, seq, ..posted(1, "ada", Content::text("hi")) });
+    }
+    let said = measure(|| {
+        for n in 0..40 {
+            all.insert(Posted { id: wide(2, n), seq: 1_000, ..posted(1, "mallory", heavy.clone()) });
+        }
+    });
+    assert!(said.bytes_total > 40 * 6 * 8_000, "reading them once takes memory, so that this test can see it");
+    let seen = measure(|| assert!(all.messages().all(|view| view.receipts.len() == 1)));
+    assert!(seen.bytes_total < said.bytes_total / 4, "{} bytes to look at all, {}", seen.bytes_total, said.bytes_total);
+}
+
+#[test]
+fn what_is_held_is_a_few_times_what_was_sent() {
+    let mut all = Conversation::new();
+    let mut sent = 0;
+    let held = measure(|| {
+        for k in 0..100 {
+            let receipt = |n| Receipt { message: wide(7, k * 256 + n), status: Status::Read };
+            let content = Content::receipts(&(0..256).map(receipt).collect::<Vec<_>>()).unwrap();
+            sent += i64::try_from(content.to_bytes().len()).unwrap();
+            all.insert(Posted { id: wide(2, k), ..posted(1, "mallory", content) });
+        }
+    });
+    assert!(held.bytes_current < 6 * sent, "{} bytes for {sent}", held.bytes_current);
 }

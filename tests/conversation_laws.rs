@@ -6,10 +6,10 @@
 #[path = "support/conversation_oracle.rs"]
 mod oracle;
 
-use convivio::content::{Choices, Content, Conversation, Expiry, Poll, Posted, Receipt, Status};
+use convivio::content::{Choices, Content, Conversation, Expiry, MessageView, Poll, Posted, Receipt, Status};
 use convivio::identity::UserUri;
 use convivio::{MessageId, Timestamp};
-use oracle::{drawn, expected};
+use oracle::{Drawn, drawn, expected};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -35,12 +35,14 @@ fn anything() -> impl Strategy<Value = Content> {
     let text = "[abc]{1,2}";
     let status = prop_oneof![Just(Status::Delivered), Just(Status::Read), Just(Status::Other(7))];
     let receipts = (target.clone(), status).prop_map(|(message, status)| Receipt { message, status });
-    prop_oneof![
+    // Some look like others.
+    let looks = "[xy][\u{fe0f}\u{200d}]?";
+    let said = prop_oneof![
         text.prop_map(|text| Content::text(&text)),
         (target.clone(), text).prop_map(|(target, text)| Content::text(&text).replacing(target)),
         (target.clone(), text).prop_map(|(target, text)| Content::text(&text).reply_to(target)),
-        (target.clone(), "[xyz]").prop_map(|(target, with)| Content::reaction(target, &with).unwrap()),
-        (target.clone(), target.clone(), "[xyz]")
+        (target.clone(), looks).prop_map(|(target, with)| Content::reaction(target, &with).unwrap()),
+        (target.clone(), target.clone(), looks)
             .prop_map(|(a, b, with)| Content::reaction(a, &with).unwrap().replacing(b)),
         target.clone().prop_map(Content::deletion),
         (0u64..150).prop_map(|time| Content::poll(&poll().closing_at(Timestamp(time)))),
@@ -48,23 +50,43 @@ fn anything() -> impl Strategy<Value = Content> {
         target.clone().prop_map(|target| Content::poll(&poll()).replacing(target)),
         (target.clone(), proptest::sample::subsequence(vec![0, 1, 2], 0..=3))
             .prop_map(|(target, options)| Content::vote(target, &poll(), &options).unwrap()),
-        target.prop_map(Content::close),
+        target.clone().prop_map(Content::close),
         proptest::collection::vec(receipts, 0..4).prop_map(|receipts| Content::receipts(&receipts).unwrap()),
-    ]
+    ];
+    // Anything may also be in place of something, answer something, belong to a topic and have an end.
+    let also = (proptest::option::weighted(0.2, target.clone()), proptest::option::weighted(0.2, target));
+    (said, also, any::<bool>(), any::<bool>()).prop_map(|(mut content, (replaces, answers), in_topic, ends)| {
+        content.replaces = content.replaces.or(replaces);
+        content.in_reply_to = content.in_reply_to.or(answers);
+        if in_topic {
+            content.topic = b"topic".to_vec();
+        }
+        if ends { content.expiring(Expiry::At(60)) } else { content }
+    })
+}
+
+/// What a conversation shows, and what follows from it: who answers whom, topics, and when messages end.
+fn seen(conversation: &Conversation) -> (Vec<Drawn>, Vec<Vec<MessageId>>) {
+    let ids = |views: Vec<MessageView<'_>>| views.iter().map(|view| view.id).collect::<Vec<_>>();
+    let mut rest = vec![ids(conversation.in_topic(b"topic").collect()), conversation.expired(Timestamp(60), |_| None)];
+    for id in (1..15).map(id) {
+        rest.extend([conversation.ancestors(&id), ids(conversation.replies(&id).collect())]);
+    }
+    (drawn(conversation), rest)
 }
 
 fn histories() -> impl Strategy<Value = Vec<Posted>> {
     let who = prop_oneof![Just("ada"), Just("bob"), Just("admin")];
-    proptest::collection::vec((anything(), who, 1u64..15, any::<bool>()), 1..14).prop_map(|all| {
+    proptest::collection::vec((anything(), who, 1u64..15), 1..14).prop_map(|all| {
         let all = (1u8..).zip(all);
         // Places may repeat, as a hub that repeats them would have it.
-        all.map(|(n, (content, by, seq, ends))| Posted {
+        all.map(|(n, (content, by, seq))| Posted {
             id: id(n),
             seq,
             user: format!("mimi://a.example/u/{by}").parse::<UserUri>().unwrap(),
             moderates: by == "admin",
             time: Timestamp(seq * 10),
-            content: if ends { content.expiring(Expiry::At(60)) } else { content },
+            content,
         })
         .collect()
     })
@@ -121,8 +143,15 @@ proptest! {
     fn erasing_what_is_deleted_changes_nothing_that_is_shown(history in histories(), rest in any::<Index>()) {
         let mut erased = conversation(history.clone());
         erased.erase_deleted();
-        prop_assert_eq!(drawn(&erased), drawn(&conversation(history.clone())));
+        prop_assert_eq!(seen(&erased), seen(&conversation(history.clone())));
+        prop_assert_eq!(&erased, &Conversation::from_bytes(&erased.to_bytes()).unwrap());
         prop_assert_eq!(erased.erase_deleted(), 0);
+        // Nor does it change what is left once some of it has ended.
+        let mut kept = conversation(history.clone());
+        let ended = kept.expired(Timestamp(60), |_| None);
+        kept.purge(ended.clone());
+        erased.purge(ended);
+        prop_assert_eq!(seen(&erased), seen(&kept));
         // What comes later, and the same again, finds the same.
         let (first, last) = history.split_at(rest.index(history.len()));
         let mut early = conversation(first.to_vec());
@@ -130,7 +159,7 @@ proptest! {
         for posted in last.iter().chain(first) {
             early.insert(posted.clone());
         }
-        prop_assert_eq!(drawn(&early), drawn(&conversation(history)));
+        prop_assert_eq!(seen(&early), seen(&conversation(history)));
     }
 
     #[test]

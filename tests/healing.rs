@@ -3,7 +3,8 @@
 mod support;
 
 use convivio::client::{Change, EventKind};
-use convivio::group::Effect;
+use convivio::group::{Effect, Policy};
+use convivio::log::PostReply;
 use support::*;
 
 #[test]
@@ -103,4 +104,23 @@ fn a_healing_that_cannot_be_is_not_tried_until_the_credential_is_renewed() {
     assert_eq!((maria.news(), maria.queued(&group), maria.client.wake_at().unwrap()), (vec![], 0, None));
     // An app that asks for one is told why it is not.
     assert_eq!(maria.dropped(&mut world, &group, Change::Heal), convivio::ErrorKind::Expired);
+}
+
+/// One that falls due and is refused by the hub is not made again before the next entry or an hour.
+#[test]
+fn a_refused_heal_rests() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let policy = Policy { heal_after: DAY, ..world.policy() };
+    let group = world.group_under(policy, &mut maria, &mut [&mut bob]);
+    world.clock.advance(2 * DAY);
+    let refuse = |bob: &mut Device| {
+        let posts = bob.client.outbox_of(&group, 9).unwrap();
+        posts.iter().for_each(|post| bob.client.posted(post, PostReply::Refused).unwrap());
+        posts.len()
+    };
+    assert_eq!((refuse(&mut bob), refuse(&mut bob)), (1, 0));
+    assert_eq!(bob.client.wake_at().unwrap(), Some(world.clock.now().after(60 * 60)));
+    world.clock.advance(60 * 60);
+    assert_eq!((refuse(&mut bob), refuse(&mut bob)), (1, 0));
 }

@@ -2,10 +2,12 @@
 
 mod support;
 
-use convivio::identity::{IdentityKey, QrComparison};
+use convivio::identity::{AppKey, IdentityKey, QrComparison, UnverifiedDeviceIdentity};
 use convivio::linking::{Answering, DeviceOffer, NewDevice, Transfer};
 use convivio::testing::App;
-use convivio::{Client, ErrorKind, GroupId, Result, Signature, SignatureInput, Signer, SigningKey, VerifyKey};
+use convivio::{
+    Client, ErrorKind, GroupId, Result, Signature, SignatureInput, Signer, SigningKey, Validity, VerifyKey,
+};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use support::*;
@@ -230,6 +232,16 @@ fn an_offer_is_answered_by_its_own_users_key_and_in_time() {
     assert_eq!(why(offer.answer(others, &identity, terms, &mut rng)), ErrorKind::Misuse);
     let late = Answering { now: START.after(800 * DAY), ..terms };
     assert_eq!(why(offer.answer(own, &identity, late, &mut rng)), ErrorKind::Expired);
+    // Nor under an app key whose own certificate has run out, while the credential goes on.
+    let key = || SigningKey::from_seed(&[9; 32]);
+    let certificate = world.courier.root().certify(key().verify_key(), Validity::starting(START, DAY));
+    let app = AppKey::new(key(), certificate).unwrap();
+    let credential = app.vouch(own.user(), own.identity_key(), Validity::starting(START, 9 * DAY)).unwrap();
+    let vouched = UnverifiedDeviceIdentity::new(credential, own.certificate().clone());
+    let vouched = vouched.verify(&App::trust(&[&world.courier]).unwrap(), START).unwrap();
+    let after = |seconds| Answering { now: START.after(seconds), ..terms };
+    assert!(offer.answer(&vouched, &identity, after(DAY - 1), &mut rng).is_ok());
+    assert_eq!(why(offer.answer(&vouched, &identity, after(2 * DAY), &mut rng)), ErrorKind::Expired);
     // A device does not certify itself again.
     let same = world.courier.certify("bob", &identity, (offer.device(), 3), &SigningKey::from_seed(&[1; 32])).unwrap();
     assert_eq!(why(offer.answer(&same, &identity, terms, &mut rng)), ErrorKind::Misuse);

@@ -4,7 +4,7 @@ mod support;
 
 use convivio::client::{Answer, Change, EventKind, Status};
 use convivio::group::{Effect, Role};
-use convivio::identity::{Revocation, Revoked, UnverifiedDeviceIdentity};
+use convivio::identity::{DeviceCertificate, Revocation, Revoked, UnverifiedDeviceIdentity};
 use convivio::testing::App;
 use convivio::{DeviceId, ErrorKind, GroupId, Timestamp, Validity, limits};
 use support::*;
@@ -353,5 +353,41 @@ fn a_revocation_says_what_it_takes_back_in_one_encoding() {
         later[1] = 2;
         assert_eq!(Revocation::from_bytes(&later).unwrap_err().kind(), ErrorKind::Unsupported);
         assert!(Revocation::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        // Nor is a known kind with more items a later one.
+        let longer = [&[bytes[0] + 1], &bytes[1..], &[0]].concat();
+        assert_eq!(Revocation::from_bytes(&longer).unwrap_err().kind(), ErrorKind::Malformed);
     }
+    for (later, kind) in [
+        (vec![0x81, 2], ErrorKind::Unsupported),
+        (vec![0x88, 2, 0, 0, 0, 0, 0, 0, 0], ErrorKind::Unsupported),
+        (vec![0x81, 1], ErrorKind::Malformed),
+        (vec![0x80], ErrorKind::Malformed),
+        (vec![0x89, 2, 0, 0, 0, 0, 0, 0, 0, 0], ErrorKind::Limit),
+    ] {
+        assert_eq!(Revocation::from_bytes(&later).unwrap_err().kind(), kind, "{later:?}");
+    }
+}
+
+/// What has the last number of all could never be outdated.
+#[test]
+fn the_last_serial_of_all_is_none() {
+    let Story { world, mut bob, .. } = story();
+    let identity = world.identity(1, "bob");
+    let own = bob.client.identity().unwrap();
+    let certify = |serial| identity.certify_device(own.user(), own.device(), own.device_key(), serial, START);
+    let revoke = |serial| identity.revoke_device(own.user(), own.device(), serial, START);
+    assert_eq!(certify(u64::MAX).unwrap_err().kind(), ErrorKind::Misuse);
+    assert_eq!(revoke(u64::MAX).unwrap_err().kind(), ErrorKind::Misuse);
+    // Nor is it read from anyone else, whoever signed it.
+    let number = |last: u8| [&[0x1b], &[0xff; 7][..], &[last]].concat();
+    let altered = |bytes: Vec<u8>| {
+        let at = bytes.windows(9).position(|window| window == number(0xfe)).unwrap();
+        [&bytes[..at], &number(0xff), &bytes[at + 9..]].concat()
+    };
+    let certificate = certify(u64::MAX - 1).unwrap().to_bytes();
+    let revocation = revoke(u64::MAX - 1).unwrap().to_bytes();
+    assert!(DeviceCertificate::from_bytes(&certificate).is_ok() && Revocation::from_bytes(&revocation).is_ok());
+    let why = DeviceCertificate::from_bytes(&altered(certificate)).unwrap_err().kind();
+    assert_eq!(why, ErrorKind::Malformed);
+    assert_eq!(Revocation::from_bytes(&altered(revocation)).unwrap_err().kind(), ErrorKind::Malformed);
 }

@@ -15,6 +15,8 @@ const CONTENT: u8 = 0;
 const CONVERSATION: u8 = 1;
 const HISTORY: u8 = 2;
 
+const TOPIC: &[u8] = b"topic";
+
 pub fn run(data: &[u8]) {
     match kind(data) {
         Some((CONTENT, bytes)) => form(bytes),
@@ -133,7 +135,13 @@ fn posted((n, say): (u8, &Say)) -> Posted {
         }
     };
     let content = if flags & 1 == 0 { content } else { content.expiring(Expiry::At(u32::from(*also))) };
-    let content = if flags & 6 == 2 { content.replacing(other) } else { content };
+    let mut content = if flags & 6 == 2 { content.replacing(other) } else { content };
+    if flags & 24 == 8 {
+        content.in_reply_to = content.in_reply_to.or(Some(other));
+    }
+    if flags & 32 != 0 {
+        content.topic = TOPIC.to_vec();
+    }
     let user: UserUri = format!("mimi://a.example/u/u{}", by % 3).parse().unwrap();
     let (seq, moderates) = (u64::from(seq % 32), by % 3 == 2);
     Posted { id: id(n), seq, user, moderates, time: Timestamp(seq), content: content.with_salt([n; 16]) }
@@ -145,6 +153,8 @@ fn fold(plan: &Plan) {
         return;
     }
     let (mut all, mut heard, mut purged) = (Conversation::new(), Vec::new(), Vec::new());
+    // The same without anything erased.
+    let mut kept = Conversation::new();
     for step in plan.steps.iter().take(64) {
         match step {
             Step::Insert(which, later) => {
@@ -154,6 +164,7 @@ fn fold(plan: &Plan) {
                     posted.moderates = !posted.moderates;
                 }
                 all.insert(posted.clone());
+                kept.insert(posted.clone());
                 heard.push(posted);
             }
             Step::Purge(which) => {
@@ -163,6 +174,7 @@ fn fold(plan: &Plan) {
                     || (of.content.replaces.is_none() && !matches!(of.content.kind(), Kind::Deletion { .. }))
                 {
                     all.purge([of.id]);
+                    kept.purge([of.id]);
                     purged.push(of.id);
                 }
             }
@@ -179,6 +191,7 @@ fn fold(plan: &Plan) {
         }
     }
     assert_eq!(oracle::drawn(&all), oracle::expected(&heard, &purged));
+    assert_eq!(rest(&all), rest(&kept));
     for posted in &heard {
         let chain = all.ancestors(&posted.id);
         assert!(chain.len() <= limits::ANCESTORS && !chain.contains(&posted.id));
@@ -186,6 +199,24 @@ fn fold(plan: &Plan) {
     let ended = all.expired(Timestamp(40), |_| None);
     all.purge(ended);
     assert!(all.next_end(|_| None).is_none_or(|end| end > Timestamp(40)));
+}
+
+/// What follows beside what is drawn: topics, ends, and who answers whom.
+fn rest(all: &Conversation) -> Vec<Vec<MessageId>> {
+    let mut rest = vec![all.in_topic(TOPIC).map(|view| view.id).collect(), all.expired(Timestamp(40), |_| None)];
+    for id in (0..24).map(id) {
+        rest.extend([all.ancestors(&id), all.replies(&id).map(|view| view.id).collect()]);
+    }
+    rest
+}
+
+/// A content with a value of an extension that no sender of this version makes.
+fn extended(value: &[u8]) -> Vec<u8> {
+    let mut content = Content::text("hi").with_salt([3; 16]);
+    content.extensions.insert("n", vec![0x00]).unwrap();
+    let bytes = content.to_bytes();
+    let at = bytes.windows(3).position(|three| three == b"\x61n\x00").unwrap() + 2;
+    [&bytes[..at], value, &bytes[at + 1..]].concat()
 }
 
 pub fn seeds() -> Seeds {
@@ -216,6 +247,15 @@ pub fn seeds() -> Seeds {
         all.insert(Posted { id: id(n), seq, user, moderates: n % 2 == 0, time, content: content.clone() });
     }
     all.purge([id(0), id(99)]);
+    let values: [(&str, &[u8]); 4] = [
+        ("endless", &[0xbf, 0x9f, 0xff, 0x5f, 0x41, 0x00, 0xff, 0xff]),
+        ("break", &[0x82, 0x01, 0xff]),
+        ("half", &[0xbf, 0x01, 0xff]),
+        ("simple", &[0xf8, 0x10]),
+    ];
+    seeds.extend(values.map(|(name, value)| seed(name, CONTENT, &[&extended(value)])));
+    let code = Content::markdown("``` a `b`\n\\``<mimi://a.example/u/ada>\n\n~~~\n<mimi://a.example/u/bob>\n~~~~\n");
+    seeds.push(seed("code", CONTENT, &[&code.with_salt([3; 16]).to_bytes()]));
     seeds.push(seed("whole", CONVERSATION, &[&all.to_bytes()]));
     for (name, bytes) in noise(&[60, 200, 400]) {
         seeds.push(seed(&name, HISTORY, &[&bytes]));

@@ -167,6 +167,7 @@ impl Draft<'_> {
             session.drop_row(pending.row, &mut self.changes);
         }
         session.set_pending(None, &mut self.changes);
+        self.outlive_removed(session, &group.state);
         session.advance((group, chains), &mut self.changes);
         if session.group.state.leaves.len() == 1 && session.cursor.doubt != Doubt::None {
             // Nobody is left who could have gone on, or say otherwise.

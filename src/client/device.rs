@@ -89,10 +89,11 @@ impl Device {
         }
     }
 
-    /// Whether this device's credential is good for a commit to a group in this state, at `now`.
+    /// Whether this device's credential, and the app key's certificate under it, are good for a commit to a group in this
+    /// state, at `now`.
     pub(super) fn may_commit(&self, state: &GroupState, now: Timestamp) -> bool {
         let credential = self.identity().credential();
-        credential.validity().contains(now.max(state.time))
+        credential.holds_at(now.max(state.time))
             && state.policy.apps.lists(self.identity().user().domain(), credential.root())
     }
 

@@ -158,9 +158,10 @@ pub enum EventKind {
         /// Why.
         why: ErrorKind,
     },
-    /// A queued change can no longer happen.
+    /// A queued change can no longer happen. Also told, once in an epoch, of the taking out of a
+    /// [revoked device](super::Client::revoke_device) that the hub refuses: it is tried again after the next entry or an hour.
     IntentDropped {
-        /// Which: the id that `change` gave.
+        /// Which: the id that `change` gave. One that no call gave is of what the client queued by itself: that, or a heal.
         intent: IntentId,
         /// Why.
         why: ErrorKind,

@@ -211,7 +211,7 @@ impl Draft<'_> {
         let users = u32::try_from(state.users.len()).unwrap_or(u32::MAX);
         let (by, info) = (inviter.user().clone(), state.info().clone());
         let asked = self.answered(&joined, package)? == Answered::ByOpener;
-        let consented = asked && !joined.readmitted || self.is_own_user(inviter);
+        let consented = asked && !joined.readmitted || self.consents_to(inviter)?;
         let (status, what) = if consented {
             (Status::Active, EventKind::Joined { by, info, users })
         } else {
@@ -227,12 +227,6 @@ impl Draft<'_> {
         }
         self.keep(session);
         Ok(())
-    }
-
-    /// Whether a leaf is of this device's own user: its identity key has certified both devices.
-    fn is_own_user(&self, leaf: &Leaf) -> bool {
-        let own = self.memory.device.identity();
-        leaf.user() == own.user() && leaf.identity_key() == own.identity_key()
     }
 
     /// Comes back into a group: the old state is erased, and what was queued goes out again.

@@ -11,8 +11,9 @@ use super::records;
 use super::session::Session;
 use super::stage::Draft;
 use super::standing::Status;
-use crate::error::{Error, Result};
-use crate::identity::UnverifiedKeyPackage;
+use crate::error::{Error, ErrorKind, Result};
+use crate::group::GroupState;
+use crate::identity::{LAST_SERIAL, Leaf, UnverifiedKeyPackage, UserUri};
 use crate::ids::{DeviceId, GroupId};
 use crate::limits;
 use crate::store::ChangeSet;
@@ -35,6 +36,10 @@ pub struct OwnDevice {
 }
 
 /// How far a revoked device is out.
+///
+/// While a group remains, what the app says there waits, since the device could read it: if that lasts, this device's
+/// commits do not count there, mostly because its credential or the app key under it has run out, or the group does not list
+/// the root. [Renew](Client::renew) it then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevokedDevice {
     /// Which device.
@@ -74,7 +79,9 @@ impl Client {
 
     /// Takes another device of this user out of every group it is in, now and whenever it turns up again, until the end of
     /// this store. [`revoked_devices`](Self::revoked_devices) tells how far that is; it goes on with every
-    /// [`outbox`](Self::outbox), across restarts and lost races. What waits in the outbox goes out only after the commit.
+    /// [`outbox`](Self::outbox), across restarts and lost races. What waits in the outbox goes out only after the commit,
+    /// however long that takes. Queued changes that would let the device in are dropped
+    /// ([`IntentDropped`](super::EventKind::IntentDropped)), and it brings this one into no group unasked any more.
     /// From then on the device can neither read nor post, and no certificate as old as its own lets it or another back in:
     /// certify the devices that stay [anew](Self::next_serial), and [`renew`](Self::renew) them, before they enter further
     /// groups.
@@ -111,6 +118,14 @@ impl OwnDevices {
 
     pub(super) fn has_revoked(&self) -> bool {
         !self.revoked.is_empty()
+    }
+
+    /// Remembers a serial that another device of ours has, so that the next one given is above it.
+    fn outlive(&mut self, serial: u64, changes: &mut ChangeSet) {
+        if serial > self.serial {
+            self.serial = serial;
+            self.save(changes);
+        }
     }
 
     fn save(&self, changes: &mut ChangeSet) {
@@ -160,7 +175,10 @@ impl Draft<'_> {
                 last = last.max(refused);
             }
         }
-        let next = last.checked_add(1).ok_or(Error::limit("this identity has no serials left: take another"))?;
+        if last >= LAST_SERIAL {
+            return Err(Error::limit("this identity has no serials left: take another"));
+        }
+        let next = last.saturating_add(1);
         self.memory.own.serial = next;
         self.memory.own.save(&mut self.changes);
         Ok(next)
@@ -234,6 +252,9 @@ impl Draft<'_> {
         self.memory.own.save(&mut self.changes);
         for group in self.memory.groups.clone() {
             self.with(group, |draft, session| {
+                let serials = own_leaves(session).map(|(_, serial)| serial);
+                draft.memory.own.outlive(serials.max().unwrap_or_default(), &mut draft.changes);
+                draft.drop_what_lets_in(session);
                 draft.queue_revocations(session);
                 Ok(())
             })?;
@@ -264,7 +285,8 @@ impl Draft<'_> {
     /// out could only make commits that count for nothing, and waits to be renewed.
     pub(super) fn queue_revocations(&mut self, session: &mut Session) {
         let revoked = &self.memory.own.revoked;
-        if revoked.is_empty() || session.status != Status::Active || !self.may_heal(session) {
+        let rests = session.rests(self.environment.now());
+        if revoked.is_empty() || session.status != Status::Active || rests || !self.may_heal(session) {
             return;
         }
         let queued = |device| session.queue.values().any(|row| matches!(row, Row::Revoke(of) if *of == device));
@@ -272,6 +294,79 @@ impl Draft<'_> {
         let due: Vec<DeviceId> = devices.filter(|device| revoked.contains(device) && !queued(*device)).collect();
         for device in due {
             session.push_row(Row::Revoke(device), &mut self.changes);
+        }
+    }
+
+    /// Whether a revoked device of ours is still in a group, and reads what is said there.
+    pub(super) fn is_overheard(&self, session: &Session) -> bool {
+        self.memory.own.has_revoked()
+            && own_leaves(session).any(|(device, _)| self.memory.own.revoked.contains(&device))
+    }
+
+    /// Whether being added by this leaf is our user's own doing: the identity key has certified both devices, and has not
+    /// taken the other's certificate back as far as this device knows. Who stole a device could bring us among strangers.
+    pub(super) fn consents_to(&mut self, leaf: &Leaf) -> Result<bool> {
+        let own = self.memory.device.identity();
+        let ours = leaf.user() == own.user() && leaf.identity_key() == own.identity_key();
+        if !ours || self.memory.own.revoked.contains(&leaf.device()) {
+            return Ok(false);
+        }
+        for group in self.memory.groups.clone() {
+            let session = self.memory.session(self.store, group)?;
+            if session.status.reads() && leaf.serial() < least_serial(session) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Remembers the serials of our devices that a commit takes out, before it does, and those that it refuses from then on.
+    /// The identity key has signed both, so nobody makes them up.
+    pub(super) fn outlive_removed(&mut self, session: &Session, next: &GroupState) {
+        let user = self.memory.device.identity().user();
+        let stays = |device| next.leaves_of(user).any(|(_, leaf)| leaf.device() == device);
+        let gone = own_leaves(session).filter(|(device, _)| !stays(*device)).map(|(_, serial)| serial).max();
+        let least = next.users.get(user).map_or(0, |user| user.least_serial);
+        let refused = if least > least_serial(session) { least.saturating_sub(1) } else { 0 };
+        self.memory.own.outlive(gone.unwrap_or_default().max(refused), &mut self.changes);
+    }
+
+    /// Fails if a change would let in a device that its user has revoked.
+    pub(super) fn refuse_revoked(&self, change: &Change) -> Result<()> {
+        let is_revoked = |user: &UserUri, device| {
+            user == self.memory.device.identity().user() && self.memory.own.revoked.contains(&device)
+        };
+        let refused = match change {
+            Change::Add(packages) => packages.iter().any(|package| {
+                let claims = package.leaf().claims();
+                is_revoked(claims.user(), claims.device())
+            }),
+            Change::Readmit(request) => {
+                let claims = request.package().leaf().claims();
+                is_revoked(claims.user(), claims.device())
+            }
+            Change::Admit(request) => is_revoked(request.user(), request.device()),
+            _ => false,
+        };
+        if refused { Err(Error::not_allowed("this device is revoked: link it anew")) } else { Ok(()) }
+    }
+
+    /// Drops what is queued and would let a revoked device in. A commit that is under way may be in the log already: it
+    /// goes on, and the device is taken out again.
+    fn drop_what_lets_in(&mut self, session: &mut Session) {
+        let pending = session.pending.as_ref().map(|pending| pending.row);
+        let lets_in = |row: &Row| match row {
+            Row::Change(change) => self.refuse_revoked(change).is_err(),
+            Row::Admit { request, .. } => self.refuse_revoked(&Change::Admit(request.clone())).is_err(),
+            _ => false,
+        };
+        let rows = session.queue.iter().filter(|(number, row)| Some(**number) != pending && lets_in(row));
+        let due: Vec<u64> = rows.map(|(number, _)| *number).collect();
+        for number in due {
+            if let Some(row) = session.drop_row(number, &mut self.changes) {
+                self.dropped(session, session.cursor.next, (number, &row), ErrorKind::NotAllowed);
+            }
+            session.save_cursor(&mut self.changes);
         }
     }
 }

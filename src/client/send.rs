@@ -47,6 +47,7 @@ impl Draft<'_> {
                     if proposals.len() > limits::PROPOSALS {
                         return Err(Error::limit("one change makes at most 10,000 proposals"));
                     }
+                    draft.refuse_revoked(&change)?;
                     change.verify(&session.group.state, session.group.own, draft.environment.now())?;
                     session.note_pardon(&change, &mut draft.changes);
                     Row::Change(change)
@@ -144,6 +145,7 @@ impl Draft<'_> {
             numbers.sort_by_key(|number| !matches!(session.queue.get(number), Some(Row::Revoke(_))));
         }
         let (mut held, mut committed, now) = (false, false, self.environment.now());
+        let overheard = self.is_overheard(session);
         for number in numbers {
             if self.posts.len() >= max {
                 break;
@@ -164,6 +166,8 @@ impl Draft<'_> {
                 Row::Message { echo: Some(_), .. } | Row::Answer { .. } => {}
                 // What was said after a change is for those whom the change leaves; a leave is signed by the key it brings.
                 Row::Message { .. } if held && !row.is_here() => {}
+                // Also where no commit of ours can take the device out yet.
+                Row::Message { .. } if overheard && row.is_app() => {}
                 Row::Message { .. } => {
                     sealed_any |= self.seal(session, number)?;
                     if let Some(Row::Message { sealed: Some(Sealed { frame, .. }), .. }) = session.queue.get(&number) {
@@ -213,7 +217,8 @@ impl Draft<'_> {
     /// Queues the healing that the policy asks for.
     fn heal_if_due(&mut self, session: &mut Session) {
         let every = session.group.state.policy.heal_after;
-        let due = every > 0 && self.environment.now() > session.cursor.renewed.after(every);
+        let now = self.environment.now();
+        let due = every > 0 && now > session.cursor.renewed.after(every) && !session.rests(now);
         let queued = session.queue.values().any(|row| matches!(row, Row::Change(_) | Row::Revoke(_)));
         if due && !queued && session.status == Status::Active && self.may_heal(session) {
             session.push_row(Row::Change(Change::Heal), &mut self.changes);
@@ -284,6 +289,8 @@ impl Draft<'_> {
             Err(error) if error.kind() == ErrorKind::Storage => return Err(error),
             // The key store of the device key failed: try again with the next outbox, and let other groups go on.
             Err(error) if error.kind() == ErrorKind::Signer => return Ok(true),
+            // It is due as long as the device is in: try again with the next outbox.
+            Err(_) if matches!(session.queue.get(&number), Some(Row::Revoke(_))) => return Ok(false),
             Err(error) => {
                 let own = matches!(session.queue.get(&number), Some(Row::Change(_)));
                 session.drop_row(number, &mut self.changes);
@@ -306,6 +313,11 @@ impl Draft<'_> {
     fn make_commit(&mut self, session: &Session, number: u64) -> Result<NewCommit> {
         let now = self.environment.now();
         let group = &session.group;
+        match session.queue.get(&number) {
+            Some(Row::Change(change)) => self.refuse_revoked(change)?,
+            Some(Row::Admit { request, .. }) => self.refuse_revoked(&Change::Admit(request.clone()))?,
+            _ => {}
+        }
         let (proposals, init_keys) = match session.queue.get(&number) {
             Some(Row::Change(change)) => {
                 session.check_pardon(change)?;
@@ -358,8 +370,14 @@ impl Draft<'_> {
         if session.pending.as_ref().is_some_and(|pending| pending.row == number) {
             session.set_pending(None, &mut self.changes);
         }
+        let by_itself = matches!(session.queue.get(&number), Some(Row::Revoke(_) | Row::Change(Change::Heal)));
+        let told = by_itself && !session.rest(self.environment.now());
         if let Some(row) = session.queue.get(&number) {
             self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);
+            if matches!(row, Row::Revoke(_)) && !told {
+                let what = EventKind::IntentDropped { intent: IntentId(number), why: ErrorKind::NotAllowed };
+                self.emit(session.id(), session.cursor.next, what);
+            }
             if row.is_sign() && !row.is_here() {
                 session.status = Status::Active;
                 session.save_group(&mut self.changes);

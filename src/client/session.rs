@@ -21,6 +21,9 @@ use crate::store::{ChangeSet, RecordKey};
 /// Seconds to wait for an answer before a commit of ours goes on without one: every member online has had its turn.
 const ANSWER_TIME: u64 = 60;
 
+/// Seconds after which a commit that nobody asked for is tried again where the hub refused it and nothing came since.
+const REFUSAL_REST: u64 = 60 * 60;
+
 /// Where a device is in a group's log and in its own queue.
 #[derive(Debug)]
 pub(super) struct Cursor {
@@ -99,6 +102,8 @@ pub(super) struct Session {
     pub(super) accepted: BTreeSet<u64>,
     /// The last commit entry that the hub says there is a newer one than.
     pub(super) behind: Option<u64>,
+    /// Where the log was when the hub refused a commit that nobody asked for, and until when none is tried again there.
+    pub(super) refused: Option<(u64, Timestamp)>,
 }
 
 impl Session {
@@ -120,6 +125,7 @@ impl Session {
             posts: BTreeMap::new(),
             accepted: BTreeSet::new(),
             behind: None,
+            refused: None,
         };
         for (index, leaf) in &session.group.state.leaves {
             changes.put(records::leaf(session.id(), *index), leaf_record(leaf.encoded()));
@@ -152,6 +158,7 @@ impl Session {
             }
         }
         self.group = group;
+        self.refused = None;
         self.start_chains(chains);
         self.requeue(false, changes);
         self.keep_request_key(changes);
@@ -258,7 +265,10 @@ impl Session {
         }
         let active = self.status == Status::Active;
         let every = self.group.state.policy.heal_after;
-        let heal = (active && may_heal && every > 0).then(|| self.cursor.renewed.after(every.saturating_add(1)));
+        // What the hub refused waits for that, and for the next entry.
+        let rest = self.refused.filter(|(next, _)| *next == self.cursor.next).map(|(_, until)| until);
+        let heal = (active && may_heal && every > 0)
+            .then(|| self.cursor.renewed.after(every.saturating_add(1)).max(rest.unwrap_or_default()));
         let held = self.cursor.doubt != Doubt::None && self.pending.is_none();
         let answer = self.cursor.held.filter(|_| held).map(|since| since.after(ANSWER_TIME));
         let rows = self.queue.values().filter_map(|row| match row {
@@ -269,7 +279,7 @@ impl Session {
             Row::Change(_) | Row::Revoke(_) => answer,
             _ => None,
         });
-        rows.chain(heal).min()
+        rows.chain(heal).chain(rest.filter(|_| active && may_heal && self.pending.is_none())).min()
     }
 
     pub(super) fn set_pending(&mut self, pending: Option<Pending>, changes: &mut ChangeSet) {
@@ -278,6 +288,16 @@ impl Session {
             None => changes.delete(records::pending(self.id())),
         }
         self.pending = pending;
+    }
+
+    /// Remembers that the hub refused a commit that is queued by itself; whether that is news in this epoch.
+    pub(super) fn rest(&mut self, now: Timestamp) -> bool {
+        self.refused.replace((self.cursor.next, now.after(REFUSAL_REST))).is_none()
+    }
+
+    /// Whether to queue no commit by oneself: the hub has just refused one, and would refuse it again.
+    pub(super) fn rests(&self, now: Timestamp) -> bool {
+        self.refused.is_some_and(|(next, until)| next == self.cursor.next && now < until)
     }
 
     fn keep_request_key(&mut self, changes: &mut ChangeSet) {

@@ -179,6 +179,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Record
         posts: BTreeMap::new(),
         accepted: BTreeSet::new(),
         behind: None,
+        refused: None,
     };
     load_chains(&mut session, load)?;
     Ok(session)

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::kind::Kind;
-use super::{Content, Part};
+use super::said::{Said, What};
+use super::{Content, Extensions, Part, Status};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::UserUri;
 use crate::ids::{MessageId, Timestamp};
@@ -36,14 +36,23 @@ const VERSION: u8 = 1;
 /// A place in the log: messages under one sequence number, if a hub repeats one, by their ids.
 pub(super) type Spot = (u64, MessageId);
 
+/// The ends of what stands under one id.
+const FIRST: MessageId = MessageId::from_bytes([0; 32]);
+const LAST: MessageId = MessageId::from_bytes([0xff; 32]);
+
 /// What was said in a group, and what it adds up to.
 ///
-/// Memory: the messages, and a few hundred bytes for each; 32 bytes for each that is gone.
+/// Memory: the messages and a few hundred bytes for each; for lists of receipts up to six times their bytes; 32 bytes and
+/// as much again for each that is gone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conversation {
-    pub(super) messages: BTreeMap<MessageId, Posted>,
+    pub(super) messages: BTreeMap<MessageId, Said>,
     /// What refers to a message, by place.
-    about: BTreeMap<MessageId, BTreeSet<Spot>>,
+    about: BTreeSet<(MessageId, Spot)>,
+    /// What a message with receipts says of a message that is not gone.
+    receipts: BTreeMap<(MessageId, MessageId), Option<Status>>,
+    /// How many those are, of each message with receipts.
+    named: BTreeMap<MessageId, usize>,
     /// What is to be shown as such, by place.
     pub(super) shown: BTreeSet<Spot>,
     /// What has ended, and what meant nothing without it: never taken in again.
@@ -67,22 +76,19 @@ impl Conversation {
     pub fn insert(&mut self, posted: Posted) -> bool {
         let facts = |posted: &Posted| (posted.seq, posted.time, posted.moderates);
         // The same message can stand in the log twice (section 5.6): the first place counts.
-        let known = self.messages.get(&posted.id).is_some_and(|known| facts(known) <= facts(&posted));
+        let known = self.messages.get(&posted.id).is_some_and(|known| facts(&known.posted) <= facts(&posted));
         if known || self.gone.contains(&posted.id) {
             return false;
         }
-        if self.is_moot(&posted.content) {
-            self.purge([posted.id]);
+        let (id, said) = (posted.id, Said::new(posted));
+        let receipts = self.lasting_receipts(&said);
+        let names_nothing = said.is(What::Receipts) && receipts.is_empty();
+        if names_nothing || said.subject().is_some_and(|subject| self.gone.contains(&subject)) {
+            self.purge([id]);
             return true;
         }
-        self.take_out(&posted.id);
-        for target in targets(&posted.content) {
-            self.about.entry(target).or_default().insert(posted.spot());
-        }
-        if stands_alone(&posted.content) {
-            self.shown.insert(posted.spot());
-        }
-        self.messages.insert(posted.id, posted);
+        self.take_out(&id);
+        self.put(said, receipts);
         true
     }
 
@@ -111,37 +117,40 @@ impl Conversation {
                 continue;
             }
             self.take_out(&id);
-            let moot = self.about(&id).filter(|other| self.is_moot(&other.content)).map(|other| other.id);
-            open.extend(moot.collect::<Vec<_>>());
+            open.extend(self.about(&id).filter(|other| other.subject() == Some(id)).map(|other| other.posted.id));
+            open.extend(self.forget_receipts_of(id));
         }
     }
 
     /// Erases what [deleted](Content::deletion) messages said, and all that is about them; how many were erased. They are
-    /// still shown as deleted ones, at their places; taken back reactions, votes and edits are gone.
+    /// still shown as deleted ones, at their places: when they end, what they answer and their topics stay. Taken back
+    /// reactions, votes and edits are gone.
     ///
     /// Call it before storing, once what the hub has is received.
     pub fn erase_deleted(&mut self) -> usize {
-        let deleted: Vec<Spot> = self
-            .messages
-            .values()
-            .filter(|it| !is_empty(&it.content) && self.is_deleted(it))
-            .map(Posted::spot)
-            .collect();
-        for (seq, id) in &deleted {
-            if !self.shown.contains(&(*seq, *id)) {
-                self.purge([*id]);
-                continue;
-            }
-            let means_nothing = |other: &&Posted| {
-                !matches!(other.content.kind(), Kind::Deletion { .. }) && subject(&other.content) == Some(*id)
-            };
-            let about: Vec<MessageId> = self.about(id).filter(means_nothing).map(|other| other.id).collect();
-            self.purge(about);
-            if let Some(posted) = self.messages.get_mut(id) {
-                posted.content = Content::new(Part::null()).with_salt([0; 16]);
-            }
+        let deleted: Vec<MessageId> =
+            self.messages.values().filter(|said| self.is_deleted(said)).map(|said| said.posted.id).collect();
+        deleted.into_iter().filter(|id| self.erase(*id)).count()
+    }
+
+    /// Whether there was anything to erase.
+    fn erase(&mut self, id: MessageId) -> bool {
+        // It may be gone, with another one that it was about.
+        let Some(said) = self.messages.get(&id) else { return true };
+        if !said.stands_alone() {
+            self.purge([id]);
+            return true;
         }
-        deleted.len()
+        let erased = erased(&said.posted);
+        let is_new = erased != said.posted;
+        let means_nothing = |other: &&Said| other.what != What::Deletion && other.subject() == Some(id);
+        let about: Vec<MessageId> = self.about(&id).filter(means_nothing).map(|other| other.posted.id).collect();
+        self.purge(about);
+        if is_new {
+            self.take_out(&id);
+            self.put(Said::new(erased), BTreeMap::new());
+        }
+        is_new
     }
 
     /// How many messages are held, with all that only refers to others.
@@ -156,71 +165,90 @@ impl Conversation {
         self.messages.is_empty()
     }
 
-    /// What refers to a message, in the order of the log.
-    pub(super) fn about<'c>(&'c self, id: &MessageId) -> impl DoubleEndedIterator<Item = &'c Posted> + use<'c> {
-        self.about.get(id).into_iter().flatten().filter_map(|(_, id)| self.messages.get(id))
+    /// What refers to a message, in the order of the log; receipts apart.
+    pub(super) fn about<'c>(&'c self, id: &MessageId) -> impl DoubleEndedIterator<Item = &'c Said> + use<'c> {
+        let range = (*id, (0, FIRST))..=(*id, (u64::MAX, LAST));
+        self.about.range(range).filter_map(|(_, (_, id))| self.messages.get(id))
+    }
+
+    /// The receipts of a message: who sent them, and what they say.
+    pub(super) fn receipts_of(&self, id: &MessageId) -> impl Iterator<Item = (&UserUri, Status)> {
+        let known =
+            self.receipts.range((*id, FIRST)..=(*id, LAST)).filter_map(|((_, by), status)| Some((by, (*status)?)));
+        known.filter_map(|(by, status)| Some((&self.messages.get(by)?.posted.user, status)))
+    }
+
+    /// What receipts say of messages that are not gone.
+    fn lasting_receipts(&self, said: &Said) -> BTreeMap<MessageId, Option<Status>> {
+        let mut receipts = said.receipts();
+        receipts.retain(|message, _| !self.gone.contains(message));
+        receipts
     }
 
     fn ends(
         &self,
         first_shown: impl Fn(&MessageId) -> Option<Timestamp>,
     ) -> impl Iterator<Item = (Timestamp, MessageId)> {
-        let shown = self.shown.iter().filter_map(|(_, id)| self.messages.get(id));
+        let shown = self.shown.iter().filter_map(|(_, id)| self.messages.get(id)).map(|said| &said.posted);
         shown.filter_map(move |posted| Some((posted.content.expires?.ends(first_shown(&posted.id))?, posted.id)))
     }
 
+    fn put(&mut self, said: Said, receipts: BTreeMap<MessageId, Option<Status>>) {
+        let (id, spot) = (said.posted.id, said.posted.spot());
+        self.about.extend(said.refers_to().map(|target| (target, spot)));
+        if said.is(What::Receipts) {
+            self.named.insert(id, receipts.len());
+        }
+        self.receipts.extend(receipts.into_iter().map(|(message, status)| ((message, id), status)));
+        if said.stands_alone() {
+            self.shown.insert(spot);
+        }
+        self.messages.insert(id, said);
+    }
+
     fn take_out(&mut self, id: &MessageId) {
-        let Some(posted) = self.messages.remove(id) else { return };
-        self.shown.remove(&posted.spot());
-        for target in targets(&posted.content) {
-            if let Some(about) = self.about.get_mut(&target) {
-                about.remove(&posted.spot());
-                if about.is_empty() {
-                    self.about.remove(&target);
+        let Some(said) = self.messages.remove(id) else { return };
+        self.shown.remove(&said.posted.spot());
+        if let Some(target) = said.refers_to() {
+            self.about.remove(&(target, said.posted.spot()));
+        }
+        for message in said.receipts().into_keys() {
+            self.receipts.remove(&(message, *id));
+        }
+        self.named.remove(id);
+    }
+
+    /// Forgets what is said of a message that is gone; those that say nothing else.
+    fn forget_receipts_of(&mut self, id: MessageId) -> Vec<MessageId> {
+        let by: Vec<MessageId> = self.receipts.range((id, FIRST)..=(id, LAST)).map(|((_, by), _)| *by).collect();
+        let mut moot = Vec::new();
+        for by in by {
+            self.receipts.remove(&(id, by));
+            if let Some(left) = self.named.get_mut(&by) {
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    moot.push(by);
                 }
             }
         }
-    }
-
-    /// Whether a content means nothing since what it is about is gone.
-    fn is_moot(&self, content: &Content) -> bool {
-        let gone = |id: &MessageId| self.gone.contains(id);
-        match content.kind() {
-            Kind::Receipts(receipts) if content.replaces.is_none() => receipts.iter().all(|it| gone(&it.message)),
-            _ => subject(content).as_ref().is_some_and(gone),
-        }
+        moot
     }
 }
 
-/// The message without which a content means nothing.
-fn subject(content: &Content) -> Option<MessageId> {
-    content.replaces.or(match content.kind() {
-        Kind::Reaction { to: id, .. } | Kind::Vote { poll: id, .. } | Kind::Closing { poll: id } => Some(id),
-        _ => None,
-    })
-}
-
-/// Which messages a content is about.
-fn targets(content: &Content) -> BTreeSet<MessageId> {
-    let mut targets: BTreeSet<MessageId> = [content.replaces, content.in_reply_to].into_iter().flatten().collect();
-    if let Kind::Receipts(receipts) = content.kind() {
-        targets.extend(receipts.iter().map(|receipt| receipt.message));
-    }
-    targets
-}
-
-/// Whether a content is shown as a message of its own.
-pub(super) fn stands_alone(content: &Content) -> bool {
-    let refers = matches!(
-        content.kind(),
-        Kind::Reaction { .. } | Kind::Deletion { .. } | Kind::Vote { .. } | Kind::Closing { .. } | Kind::Receipts(_)
-    );
-    content.replaces.is_none() && !refers
-}
-
-/// What is left of a content that was erased.
-fn is_empty(content: &Content) -> bool {
-    *content == Content::new(Part::null()).with_salt([0; 16])
+/// What is left of a message whose words are erased: what makes its place among others, and its end.
+fn erased(posted: &Posted) -> Posted {
+    let Posted { id, seq, user, moderates, time, content } = posted;
+    let Content { salt: _, replaces, topic, expires, in_reply_to, extensions: _, part: _ } = content;
+    let content = Content {
+        salt: [0; 16],
+        replaces: *replaces,
+        topic: topic.clone(),
+        expires: *expires,
+        in_reply_to: *in_reply_to,
+        extensions: Extensions::default(),
+        part: Part::null(),
+    };
+    Posted { id: *id, seq: *seq, user: user.clone(), moderates: *moderates, time: *time, content }
 }
 
 impl Wire for Posted {
@@ -247,7 +275,7 @@ public_encoding!(Posted);
 /// For the app to store whole, if it does not keep the messages one by one: a version, and their list by id.
 impl Wire for Conversation {
     fn write(&self, w: &mut Writer) {
-        w.array(3).uint(VERSION.into()).list(self.messages.values()).list(self.gone.iter());
+        w.array(3).uint(VERSION.into()).list(self.messages.values().map(|said| &said.posted)).list(self.gone.iter());
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {

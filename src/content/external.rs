@@ -37,18 +37,23 @@ pub struct External {
 }
 
 impl External {
-    /// A name to save the file under: the last part of [`filename`](Self::filename), without what a file system, a shell
-    /// or a reader could take for something else, such as a leading dot or hyphen, and without the names of Windows'
-    /// devices; at most 255 bytes; "file" if nothing is left. Its ending is still the sender's choice.
+    /// A name to save the file under: the last part of [`filename`](Self::filename), without what a file system or a
+    /// reader could take for something else, such as a leading dot or hyphen, and without the names of Windows' devices;
+    /// at most 255 bytes; "file" if nothing is left. Its ending is still the sender's choice.
+    ///
+    /// No part of a command's text: characters that a shell reads, such as `$`, `;` and blanks, stay.
     #[must_use]
     pub fn file_name(&self) -> String {
         let last = self.filename.rsplit(['/', '\\']).next().unwrap_or_default();
         let kept: String =
             harmless(last).chars().filter(|c| !matches!(c, ':' | '*' | '?' | '"' | '<' | '>' | '|')).collect();
         let odd = |c: char| c == '.' || c.is_whitespace();
-        let name = kept.trim_start_matches(|c| odd(c) || matches!(c, '-' | '~')).trim_end_matches(odd);
-        let name = if is_device(name) { format!("_{name}") } else { name.to_owned() };
-        if name.is_empty() { "file".to_owned() } else { shortened(&name) }
+        let name = kept.trim_start_matches(|c| odd(c) || matches!(c, '-' | '~'));
+        // Last, since what is cut off may bare either: an end that Windows drops, and then a device.
+        let short = |name: &str| shortened(name.trim_end_matches(odd)).trim_end_matches(odd).to_owned();
+        let name = short(name);
+        let name = if is_device(&name) { short(&format!("_{name}")) } else { name };
+        if name.is_empty() { "file".to_owned() } else { name }
     }
 
     /// Where it lies, if that is a URL that an app may fetch: see [`safe_url`]. Look at [`url`](Self::url) only if your

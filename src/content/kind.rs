@@ -75,7 +75,8 @@ pub enum Format {
 }
 
 impl Content {
-    /// What it means. An edit means what it would mean by itself: see [`replaces`](Self::replaces).
+    /// What it means. An edit is told as what it would be by itself, though it only changes what the message that it
+    /// [replaces](Self::replaces) shows.
     #[must_use]
     pub fn kind(&self) -> Kind<'_> {
         match (self.replaces, &self.part.body, self.in_reply_to) {

@@ -28,6 +28,7 @@ mod mentions;
 mod part;
 mod poll;
 mod receipt;
+mod said;
 mod text;
 mod view;
 
@@ -157,7 +158,8 @@ impl Content {
         Self { in_reply_to: Some(message), ..self }
     }
 
-    /// In place of a message of one's own: an edit.
+    /// In place of a message of one's own: an edit. It counts as nothing else: a vote, closing or receipt that replaces
+    /// something is none, and a reaction only changes the one that it replaces.
     #[must_use]
     pub fn replacing(self, message: MessageId) -> Self {
         Self { replaces: Some(message), ..self }

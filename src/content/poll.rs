@@ -1,12 +1,14 @@
 //! Polls (`docs/protocol.md`, section 11.3).
 
+use std::collections::BTreeSet;
+
 use crate::error::{Error, Result};
 use crate::ids::Timestamp;
 use crate::limits;
 use crate::wire::{Reader, Wire, Writer};
 
 use super::part::{Disposition, Part};
-use super::text::{PLAIN, harmless, misleads};
+use super::text::{PLAIN, harmless, misleads, seen};
 
 /// The media type of a poll.
 pub(super) const POLL: &str = "application/vnd.convivio.poll+cbor";
@@ -39,7 +41,8 @@ impl Poll {
     /// A poll that stays open until it is [closed](super::Content::close).
     ///
     /// Fails with `Limit` for fewer than two options or more than [`limits::POLL_OPTIONS`], or texts of more than
-    /// [`limits::POLL_TEXT`] bytes, and with `Malformed` for equal or empty options and for characters that mislead.
+    /// [`limits::POLL_TEXT`] bytes, and with `Malformed` for blank texts, options that look the same but for
+    /// characters that nobody sees, and characters that mislead.
     pub fn new(question: &str, options: &[&str], choices: Choices) -> Result<Self> {
         let options = options.iter().map(|&option| option.to_owned()).collect();
         Self { question: question.to_owned(), options, choices, closes: None }.checked()
@@ -112,10 +115,10 @@ impl Poll {
         if !(2..=limits::POLL_OPTIONS).contains(&self.options.len()) || texts().any(|t| t.len() > limits::POLL_TEXT) {
             return Err(Error::limit("a poll has 2 to 64 options, and texts of at most 512 bytes"));
         }
-        let unique: std::collections::BTreeSet<&str> = self.options.iter().map(String::as_str).collect();
-        if unique.len() != self.options.len() || texts().any(|t| t.trim().is_empty() || t.chars().any(misleads)) {
+        let unique: BTreeSet<String> = self.options.iter().map(|option| seen(option)).collect();
+        if unique.len() != self.options.len() || texts().any(|t| seen(t).is_empty() || t.chars().any(misleads)) {
             return Err(Error::malformed(
-                "a poll's texts are not empty, all differ, and have no misleading characters",
+                "a poll's texts are not blank, its options look different, and none has misleading characters",
             ));
         }
         Ok(self)

@@ -6,7 +6,9 @@ use super::conversation::{Conversation, Posted};
 use super::kind::Kind;
 use super::poll::Poll;
 use super::receipt::Status;
-use super::{Body, Content, Receipt};
+use super::said::{Said, What};
+use super::text::seen;
+use super::{Content, Receipt};
 use crate::error::Result;
 use crate::identity::UserUri;
 use crate::ids::{MessageId, Timestamp};
@@ -61,13 +63,13 @@ impl Conversation {
     /// The messages to be shown as such, in the order of the log, from either end: not edits, reactions, votes and the
     /// like. Each takes time in what is about it.
     pub fn messages(&self) -> impl DoubleEndedIterator<Item = MessageView<'_>> {
-        self.shown.iter().filter_map(|(_, id)| self.messages.get(id)).map(|posted| self.view(posted))
+        self.shown.iter().filter_map(|(_, id)| self.messages.get(id)).map(|said| self.view(said))
     }
 
     /// One message, if it is held and to be shown as such.
     #[must_use]
     pub fn message(&self, id: &MessageId) -> Option<MessageView<'_>> {
-        self.alone(id).map(|posted| self.view(posted))
+        self.alone(id).map(|said| self.view(said))
     }
 
     /// What a message answers, what that answers, and so on, the nearest first: at most
@@ -75,7 +77,7 @@ impl Conversation {
     #[must_use]
     pub fn ancestors(&self, id: &MessageId) -> Vec<MessageId> {
         let (mut chain, mut at) = (Vec::new(), *id);
-        while let Some(next) = self.alone(&at).and_then(|posted| posted.content.in_reply_to) {
+        while let Some(next) = self.alone(&at).and_then(|said| said.posted.content.in_reply_to) {
             if next == *id || chain.contains(&next) || chain.len() >= limits::ANCESTORS {
                 break;
             }
@@ -87,15 +89,13 @@ impl Conversation {
 
     /// The messages that answer this one, in the order of the log.
     pub fn replies(&self, id: &MessageId) -> impl DoubleEndedIterator<Item = MessageView<'_>> {
-        let id = *id;
-        let answers = move |other: &&Posted| other.content.in_reply_to == Some(id) && self.alone(&other.id).is_some();
-        self.about(&id).filter(answers).map(|posted| self.view(posted))
+        self.about(id).filter(|other| other.stands_alone()).map(|said| self.view(said))
     }
 
     /// The messages of a topic, in the order of the log, by what they said when they were first sent.
     pub fn in_topic(&self, topic: &[u8]) -> impl DoubleEndedIterator<Item = MessageView<'_>> {
-        let of_topic = move |posted: &&Posted| posted.content.topic == topic;
-        self.shown.iter().filter_map(|(_, id)| self.messages.get(id)).filter(of_topic).map(|posted| self.view(posted))
+        let of_topic = move |said: &&Said| said.posted.content.topic == topic;
+        self.shown.iter().filter_map(|(_, id)| self.messages.get(id)).filter(of_topic).map(|said| self.view(said))
     }
 
     /// What `user` is to send so that the others know these messages as delivered or read, if the user agreed to that:
@@ -108,9 +108,9 @@ impl Conversation {
         messages: impl IntoIterator<Item = MessageId>,
     ) -> Result<Vec<Content>> {
         let due = |id: &MessageId| {
-            self.alone(id).is_some_and(|posted| {
-                let said = self.receipts(posted).get(user).is_some_and(|said| *said >= status);
-                posted.user != *user && !said && !self.is_deleted(posted)
+            self.alone(id).is_some_and(|said| {
+                let told = self.receipts_of(id).any(|(by, told)| by == user && told >= status);
+                said.posted.user != *user && !told && !self.is_deleted(said)
             })
         };
         let due: BTreeSet<MessageId> = messages.into_iter().filter(due).collect();
@@ -118,12 +118,12 @@ impl Conversation {
         receipts.chunks(limits::RECEIPTS).map(Content::receipts).collect()
     }
 
-    fn alone(&self, id: &MessageId) -> Option<&Posted> {
-        self.messages.get(id).filter(|posted| self.shown.contains(&posted.spot()))
+    fn alone(&self, id: &MessageId) -> Option<&Said> {
+        self.messages.get(id).filter(|said| said.stands_alone())
     }
 
-    fn view<'c>(&'c self, posted: &'c Posted) -> MessageView<'c> {
-        let Posted { id, seq, user, moderates: _, time, content } = posted;
+    fn view<'c>(&'c self, said: &'c Said) -> MessageView<'c> {
+        let Posted { id, seq, user, moderates: _, time, content } = &said.posted;
         let mut view = MessageView {
             id: *id,
             user,
@@ -136,91 +136,90 @@ impl Conversation {
             receipts: BTreeMap::new(),
             tally: None,
         };
-        if self.is_deleted(posted) {
+        if self.is_deleted(said) {
             return view;
         }
-        view.tally = self.tally(posted);
+        view.tally = self.tally(said);
         // Votes are for the options as they were: a poll is not edited.
-        let edit = if view.tally.is_some() { None } else { self.last_edit(posted) };
-        view.content = Some(edit.unwrap_or(content));
+        let edit = if view.tally.is_some() { None } else { self.last_edit(said) };
+        view.content = Some(edit.map_or(content, |edit| &edit.posted.content));
         view.edited = edit.is_some();
-        view.reactions = self.reactions(posted);
-        view.receipts = self.receipts(posted);
+        view.reactions = self.reactions(said);
+        view.receipts = self.receipts(said);
         view
     }
 
     /// Deleted once is deleted: by the author, or by who moderates. Deletions, closings and receipts are not deleted.
-    pub(super) fn is_deleted(&self, posted: &Posted) -> bool {
-        if matches!(posted.content.kind(), Kind::Deletion { .. } | Kind::Closing { .. } | Kind::Receipts(_)) {
+    pub(super) fn is_deleted(&self, said: &Said) -> bool {
+        if said.what == What::Deletion || said.is(What::Closing) || said.is(What::Receipts) {
             return false;
         }
-        self.about(&posted.id).any(|other| {
-            let deletes = matches!(other.content.kind(), Kind::Deletion { of } if of == posted.id);
-            deletes && (other.user == posted.user || other.moderates)
-        })
+        // Whatever is a deletion replaces what it refers to.
+        self.about(&said.posted.id).any(|other| other.what == What::Deletion && may(other, said))
     }
 
     /// The last edit by the author. Nothing becomes a poll by it.
-    fn last_edit(&self, posted: &Posted) -> Option<&Content> {
-        let edits = |other: &&Posted| {
-            other.user == posted.user
-                && other.content.replaces == Some(posted.id)
-                && other.content.part.body != Body::Null
-                && !matches!(other.content.kind(), Kind::Poll(_))
+    fn last_edit(&self, said: &Said) -> Option<&Said> {
+        let edits = |other: &&Said| {
+            other.posted.content.replaces.is_some()
+                && other.posted.user == said.posted.user
+                && !matches!(other.what, What::Deletion | What::Poll)
                 && !self.is_deleted(other)
         };
-        self.about(&posted.id).rev().find(edits).map(|edit| &edit.content)
+        self.about(&said.posted.id).rev().find(edits)
     }
 
-    /// Of each user the first few different ones, so that nobody fills the screen.
-    fn reactions<'c>(&'c self, posted: &Posted) -> BTreeMap<&'c str, BTreeSet<&'c UserUri>> {
+    /// Of each user the first few different ones, so that nobody fills the screen. Those that look the same are one, as
+    /// the first of them has it.
+    fn reactions<'c>(&'c self, said: &Said) -> BTreeMap<&'c str, BTreeSet<&'c UserUri>> {
         let mut reactions: BTreeMap<&str, BTreeSet<&UserUri>> = BTreeMap::new();
+        let mut looks: BTreeMap<String, &str> = BTreeMap::new();
         let mut counts: BTreeMap<&UserUri, usize> = BTreeMap::new();
-        for other in self.about(&posted.id).filter(|other| other.content.replaces.is_none()) {
-            if !matches!(other.content.kind(), Kind::Reaction { to, .. } if to == posted.id) || self.is_deleted(other) {
+        for other in self.about(&said.posted.id).filter(|other| other.is(What::Reaction) && !self.is_deleted(other)) {
+            let now = self.last_edit(other).unwrap_or(other);
+            if now.what != What::Reaction {
                 continue;
             }
-            let now = self.last_edit(other).unwrap_or(&other.content);
-            let Kind::Reaction { with, .. } = now.kind() else { continue };
-            let count = counts.entry(&other.user).or_default();
-            if *count < limits::REACTIONS && reactions.entry(with).or_default().insert(&other.user) {
+            let Kind::Reaction { with, .. } = now.posted.content.kind() else { continue };
+            let count = counts.entry(&other.posted.user).or_default();
+            if *count >= limits::REACTIONS {
+                continue;
+            }
+            let first = *looks.entry(seen(with)).or_insert(with);
+            if reactions.entry(first).or_default().insert(&other.posted.user) {
                 *count = count.saturating_add(1);
             }
         }
-        reactions.retain(|_, users| !users.is_empty());
         reactions
     }
 
-    fn receipts<'c>(&'c self, posted: &Posted) -> BTreeMap<&'c UserUri, Status> {
+    fn receipts<'c>(&'c self, said: &'c Said) -> BTreeMap<&'c UserUri, Status> {
         let mut receipts = BTreeMap::new();
-        for other in self.about(&posted.id).filter(|other| other.user != posted.user) {
-            let Kind::Receipts(list) = other.content.kind() else { continue };
-            for receipt in list.iter().filter(|receipt| receipt.message == posted.id && receipt.status.is_known()) {
-                let status = receipts.entry(&other.user).or_insert(receipt.status);
-                *status = receipt.status.max(*status);
-            }
+        for (user, told) in self.receipts_of(&said.posted.id).filter(|(user, _)| **user != said.posted.user) {
+            let status = receipts.entry(user).or_insert(told);
+            *status = told.max(*status);
         }
         receipts
     }
 
     /// Each user's last vote before the closing counts; one that the poll does not accept is as if it were not there.
-    fn tally<'c>(&'c self, posted: &'c Posted) -> Option<Tally<'c>> {
-        let Kind::Poll(poll) = posted.content.kind() else { return None };
-        let closed = self.closing(posted);
-        let in_time = |other: &&Posted| {
+    fn tally<'c>(&'c self, said: &'c Said) -> Option<Tally<'c>> {
+        if said.what != What::Poll {
+            return None;
+        }
+        let Kind::Poll(poll) = said.posted.content.kind() else { return None };
+        let closed = self.closing(said);
+        let in_time = |other: &Posted| {
             closed.is_none_or(|closed| other.seq < closed) && poll.closes().is_none_or(|closes| other.time < closes)
         };
-        let mut last: BTreeMap<&UserUri, Vec<usize>> = BTreeMap::new();
-        for other in self.about(&posted.id).filter(in_time) {
-            if let Kind::Vote { poll: voted, options } = other.content.kind()
-                && voted == posted.id
-                && other.content.replaces.is_none()
-                && poll.accepts(&options)
-                && !self.is_deleted(other)
-            {
-                last.insert(&other.user, options);
-            }
-        }
+        let counts = |other: &&Said| {
+            other.is(What::Vote) && in_time(&other.posted) && poll.accepts(&other.options) && !self.is_deleted(other)
+        };
+        let last: BTreeMap<&UserUri, &[usize]> = self
+            .about(&said.posted.id)
+            .filter(counts)
+            .map(|vote| (&vote.posted.user, vote.options.as_slice()))
+            .collect();
         let votes_for = |option: usize| {
             last.iter().filter(|(_, options)| options.contains(&option)).map(|(user, _)| *user).collect()
         };
@@ -229,11 +228,13 @@ impl Conversation {
     }
 
     /// The first place at which a poll is closed by its author or who moderates.
-    fn closing(&self, posted: &Posted) -> Option<u64> {
-        let closes = |other: &&Posted| {
-            matches!(other.content.kind(), Kind::Closing { poll } if poll == posted.id)
-                && (other.user == posted.user || other.moderates)
-        };
-        self.about(&posted.id).find(closes).map(|other| other.seq)
+    fn closing(&self, said: &Said) -> Option<u64> {
+        let closes = |other: &&Said| other.is(What::Closing) && may(other, said);
+        self.about(&said.posted.id).find(closes).map(|other| other.posted.seq)
     }
+}
+
+/// Whether one may delete or close another: as its author, or as who moderates.
+fn may(other: &Said, said: &Said) -> bool {
+    other.posted.user == said.posted.user || other.posted.moderates
 }

@@ -136,8 +136,8 @@ impl Wire for Proposal {
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        let len = r.array_up_to(4)?;
-        let proposal = match (len, r.u8()?) {
+        let (len, kind) = r.kind_of_array()?;
+        let proposal = match (len, kind) {
             (2, 0) => Self::Policy(r.item()?),
             (2, 1) => Self::Info(r.item()?),
             (4, 2) => Self::Leave { leaf: r.item()?, scope: r.item()?, signature: r.item()? },
@@ -147,6 +147,7 @@ impl Wire for Proposal {
             (2, 6) => Self::Add(r.item()?),
             (3, 7) => Self::Role { user: r.item()?, role: r.item()? },
             (2, 8) => Self::Revoke(r.item()?),
+            (_, 0..=8) => return Err(Error::malformed("a proposal of a known kind with other items")),
             _ => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,

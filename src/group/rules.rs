@@ -150,7 +150,7 @@ impl Pass<'_> {
         self.need_above(self.next.users.get(user).ok_or_else(not_member)?.role)?;
         // Whose app is taken off the list in this commit is kept out by that: a large app would push all others off the list.
         if self.next.policy.apps.app(user.domain()).is_some() {
-            self.bar(user);
+            self.bar(user, true);
         }
         self.take_out(user);
         self.changes.push(Effect::Removed(user.clone()));
@@ -346,15 +346,20 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Remembers a user's identity as one that only an admin adds.
-    fn bar(&mut self, user: &UserUri) {
+    /// Remembers a user's identity as one that only an admin adds. Where there is no room it displaces the oldest or, if it
+    /// may not, is not remembered: any member takes up revocations, and an app makes users and revokes them as it likes, so
+    /// these push nobody off the list.
+    fn bar(&mut self, user: &UserUri, displaces: bool) {
         let Some(User { identity, .. }) = self.next.users.get(user) else { return };
         let identity = identity.clone();
         self.next.barred.retain(|barred| *barred != identity);
-        self.next.barred.push(identity);
-        if self.next.barred.len() > limits::BARRED {
+        if self.next.barred.len() >= limits::BARRED {
+            if !displaces {
+                return;
+            }
             self.next.barred.remove(0);
         }
+        self.next.barred.push(identity);
     }
 
     fn take_out(&mut self, user: &UserUri) {

@@ -73,6 +73,11 @@ impl Credential {
         &self.0.app
     }
 
+    /// Whether it is in force at a moment, and so is the certificate of the app key that signed it.
+    pub(crate) fn holds_at(&self, at: Timestamp) -> bool {
+        self.0.app.validity().contains(at) && self.validity().contains(at)
+    }
+
     /// What can be checked without a signature: the app keeps to its domain, is trusted, and nothing has expired.
     pub(super) fn check_claims(&self, trust: &TrustedApps, at: Option<Timestamp>) -> Result<()> {
         let domain = self.0.app.domain();
@@ -83,7 +88,7 @@ impl Credential {
             return Err(Error::not_allowed("the root of this user's app is not among the trusted ones"));
         }
         match at {
-            Some(at) => in_time(self.0.app.validity().contains(at) && self.validity().contains(at)),
+            Some(at) => in_time(self.holds_at(at)),
             None => Ok(()),
         }
     }

@@ -63,7 +63,8 @@ impl IdentityKey {
     }
 
     /// Certifies a device of `user`. The `serial` rises with each certificate of this identity, so that a group can
-    /// refuse the devices of before a revocation. Fails only if a key store fails or answers wrongly.
+    /// refuse the devices of before a revocation; it is at most 2⁶⁴ − 2, or it fails with `Misuse`. Fails else only if a key
+    /// store fails or answers wrongly.
     pub fn certify_device(
         &self,
         user: &UserUri,
@@ -72,6 +73,7 @@ impl IdentityKey {
         serial: u64,
         created: Timestamp,
     ) -> Result<DeviceCertificate> {
+        require_serial(serial)?;
         let body = Body { user: user.clone(), device, key: device_key.clone(), serial, created };
         let statement = Statement::sign_with(labels::SIGN_DEVICE, body, self.signer())?;
         Ok(DeviceCertificate(Arc::new(statement)))
@@ -79,11 +81,12 @@ impl IdentityKey {
 
     /// Takes back, as of `time`, the certificates of a device of `user` with a serial up to this one, which is that of the
     /// device's last certificate: any member of a group that the device is in may now have a
-    /// [`Change::Revoke`](crate::client::Change::Revoke) take the device out. Fails only if a key store fails or answers
-    /// wrongly.
+    /// [`Change::Revoke`](crate::client::Change::Revoke) take the device out. Fails with `Misuse` if the serial is above
+    /// 2⁶⁴ − 2, and if a key store fails or answers wrongly.
     ///
     /// From then on the group takes no further device of the user with such a serial, whichever device it is.
     pub fn revoke_device(&self, user: &UserUri, device: DeviceId, serial: u64, time: Timestamp) -> Result<Revocation> {
+        require_serial(serial)?;
         Revocation::of_device(self.signer(), (user, device, serial, time))
     }
 
@@ -94,6 +97,23 @@ impl IdentityKey {
             Holder::Elsewhere(signer) => signer.as_ref(),
         }
     }
+}
+
+/// The last serial of a certificate. A group refuses what is below the least that it takes, so the last number of all could
+/// never be refused.
+pub(crate) const LAST_SERIAL: u64 = u64::MAX - 1;
+
+fn require_serial(serial: u64) -> Result<()> {
+    if serial <= LAST_SERIAL {
+        Ok(())
+    } else {
+        Err(Error::misuse("a serial is at most 2^64 - 2: take the next serial"))
+    }
+}
+
+pub(super) fn read_serial(r: &mut Reader<'_>) -> Result<u64> {
+    let serial = r.u64()?;
+    if serial <= LAST_SERIAL { Ok(serial) } else { Err(Error::malformed("a serial is at most 2^64 - 2")) }
 }
 
 impl From<SigningKey> for IdentityKey {
@@ -176,7 +196,7 @@ impl Wire for Body {
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
         r.array(5)?;
-        Ok(Self { user: r.item()?, device: r.item()?, key: r.item()?, serial: r.u64()?, created: r.item()? })
+        Ok(Self { user: r.item()?, device: r.item()?, key: r.item()?, serial: read_serial(r)?, created: r.item()? })
     }
 }
 

@@ -24,6 +24,7 @@ mod uri;
 pub use app::{AppKey, AppKeyCertificate, AppRoot, TrustedApp, TrustedApps};
 pub use claims::{Capabilities, LeafClaims, Source};
 pub use credential::Credential;
+pub(crate) use device::LAST_SERIAL;
 pub use device::{DeviceCertificate, DeviceIdentity, IdentityKey, UnverifiedDeviceIdentity};
 pub use key_package::{KeyPackage, KeyPackageSecrets, PackageOptions, UnverifiedKeyPackage};
 pub(crate) use leaf::check_all;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::app::{AppKeyCertificate, TrustedApps};
 use super::chain::Chains;
 use super::credential::in_time;
+use super::device::read_serial;
 use super::statement::Statement;
 use super::uri::UserUri;
 use crate::crypto::sign::{Signer, SigningKey, VerifyKey};
@@ -163,10 +164,11 @@ impl Wire for Revocation {
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
-        let len = r.array_up_to(4)?;
-        let kind = match (len, r.u8()?) {
-            (4, 0) => Kind::User { statement: Statement::read(r, limits::STATEMENT)?, app: r.item()? },
-            (3, 1) => Kind::Device(Statement::read(r, limits::STATEMENT)?),
+        let (len, kind) = r.kind_of_array()?;
+        let kind = match (kind, len) {
+            (0, 4) => Kind::User { statement: Statement::read(r, limits::STATEMENT)?, app: r.item()? },
+            (1, 3) => Kind::Device(Statement::read(r, limits::STATEMENT)?),
+            (0 | 1, _) => return Err(Error::malformed("a revocation of a known kind with other items")),
             _ => {
                 return Err(Error::new(
                     ErrorKind::Unsupported,
@@ -198,6 +200,6 @@ impl Wire for DeviceBody {
 
     fn read(r: &mut Reader<'_>) -> Result<Self> {
         r.array(4)?;
-        Ok(Self { user: r.item()?, device: r.item()?, serial: r.u64()?, time: r.item()? })
+        Ok(Self { user: r.item()?, device: r.item()?, serial: read_serial(r)?, time: r.item()? })
     }
 }

@@ -55,7 +55,8 @@ impl DeviceOffer {
     ///
     /// Ask the user first: this is how a device gets to read and write as them. Fails with `Misuse` if the offer is this
     /// device's own, if `identity` is not the key of `own`, or if a key is to go along that lives in a key store; with
-    /// `Expired` if the credential does not hold at `now`, which the new device would refuse; and as a key store fails.
+    /// `Expired` if the credential, or the app key under it, does not hold at `now`, which the new device would refuse; and as a
+    /// key store fails.
     pub fn answer(
         &self,
         own: &DeviceIdentity,
@@ -69,8 +70,11 @@ impl DeviceOffer {
         if own.identity_key() != identity.public() {
             return Err(Error::misuse("this is not the identity key of the device's user"));
         }
-        if !own.credential().validity().contains(answering.now) {
-            return Err(Error::new(ErrorKind::Expired, "this device's credential has run out: renew it first"));
+        if !own.credential().holds_at(answering.now) {
+            return Err(Error::new(
+                ErrorKind::Expired,
+                "this device's credential, or the app key under it, has run out: renew it first",
+            ));
         }
         let seed = match answering.transfer {
             Transfer::Stay => None,

@@ -2,6 +2,7 @@
 //! (`docs/protocol.md`, section 2.3). The message frame alone has a fixed layout and lives with the ratchet.
 
 mod id;
+mod item;
 mod reader;
 mod serde_form;
 mod writer;

@@ -4,6 +4,7 @@ use minicbor::Decoder;
 use minicbor::data::Type;
 
 use super::Wire;
+use super::item::Flaw;
 use crate::error::{Error, Result};
 
 /// Items whose room is reserved before the first is read, whatever length a list claims.
@@ -33,6 +34,15 @@ impl<'b> Reader<'b> {
         }
     }
 
+    /// An array of up to eight items whose first is the number of its kind; how many, and which. A reader that does not know
+    /// the kind goes by that, and not by how many items there are.
+    pub(crate) fn kind_of_array(&mut self) -> Result<(usize, u8)> {
+        match self.array_up_to(8)? {
+            0 => Err(Error::malformed("an empty array where a kind is expected")),
+            len => Ok((len, self.u8()?)),
+        }
+    }
+
     /// A map of at most `max` pairs, which the caller reads next; how many.
     pub(crate) fn map_up_to(&mut self, max: usize) -> Result<usize> {
         let len = self.0.map().map_err(malformed)?.ok_or(Error::malformed("a map of indefinite length"))?;
@@ -42,15 +52,20 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Any one item of at most `max` bytes, as it is encoded, borrowed from the input.
+    /// Any one well-formed item of at most `max` bytes, as it is encoded, borrowed from the input.
     pub(crate) fn any(&mut self, max: usize) -> Result<&'b [u8]> {
         let start = self.0.position();
-        self.0.skip().map_err(malformed)?;
-        let item = self.0.input().get(start..self.0.position()).unwrap_or_default();
-        if item.len() > max {
-            return Err(Error::limit("an item is longer than the protocol allows"));
-        }
-        Ok(item)
+        let rest = self.0.input().get(start..).unwrap_or_default();
+        let within = rest.get(..max).unwrap_or(rest);
+        let len = match super::item::len(within) {
+            Ok(len) => len,
+            Err(Flaw::CutOff) if within.len() < rest.len() => {
+                return Err(Error::limit("an item is longer than the protocol allows"));
+            }
+            Err(_) => return Err(Error::malformed("truncated, or not a well-formed CBOR item")),
+        };
+        self.0.set_position(start.saturating_add(len));
+        Ok(within.get(..len).unwrap_or_default())
     }
 
     fn definite_array(&mut self) -> Result<u64> {

@@ -138,7 +138,9 @@ fn row_01_a_member_cannot_change_what_others_said() {
                 Content::poll(&poll).replacing(id),
                 Content::vote(asked, &poll, &[1]).unwrap().replacing(id),
                 Content::deletion(id).expiring(Expiry::At(1)).reply_to(id),
-                Content::receipts(&[Receipt { message: id, status: Status::Read }]).unwrap().replacing(id),
+                Content::receipts(&[Receipt { message: id, status: Status::Read }]).unwrap(),
+                Content::receipts(&[Receipt { message: asked, status: Status::Read }]).unwrap().replacing(id),
+                Content::close(asked).replacing(id),
             ]
         })
         .chain([Content::close(asked), Content::close(vote)])

@@ -9,7 +9,7 @@ use convivio::log::{EntryBody, LogEntry, PostBody};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-use crate::kit::cbor::{array, sign};
+use crate::kit::cbor::{array, public, sign};
 use crate::kit::commit::{Plan, WelcomePlan};
 use crate::kit::envelope::{open_init_stanza, open_stanza};
 use crate::kit::leaf::{Chain, LeafPlan, Names, commit_source, package_source};
@@ -194,6 +194,50 @@ fn of_the_barred_the_oldest_is_forgotten_first() {
     assert_eq!(barred[0], key(31), "Carol is forgotten, Dave is not");
     let bobs = pair.insider_bob().device_identity().identity_key().as_bytes().to_vec();
     assert_eq!(barred[1_023], Value::from(bobs));
+}
+
+/// A dishonest app makes users and takes them back, as many as it likes, and any member takes that up: nobody whom an admin
+/// has removed is forgotten by it.
+#[test]
+fn a_revocation_pushes_nobody_off_the_barred() {
+    let pair = Pair::new();
+    let bobs = pair.insider_bob().device_identity().identity_key().clone();
+    let word = pair.world.courier.key().revoke(&pair.bob.user, &bobs, START).unwrap();
+    let barred_after = |before: u32| {
+        let mut maria = pair.insider_maria();
+        maria.state.barred = (0..before).map(|at| Value::from(public(&[(at % 20) as u8 + 40; 32]))).collect();
+        let (group, occasion) = (maria.group(), Occasion { time: START, seen: [0; 32] });
+        let (proposals, mut rng) = (vec![Proposal::Revoke(word.clone())], StdRng::seed_from_u64(1));
+        let made =
+            maria.actor(|actor| group.commit(proposals, &Default::default(), occasion, actor, &mut rng)).unwrap();
+        let next = group.process(&made.envelope.split(&[0]).unwrap(), Some(&made.fresh)).unwrap().group;
+        assert!(next.state().user(&pair.bob.user).is_none(), "he is out in any case");
+        let saved = Value::decode(&next.to_secret_bytes());
+        (maria.state.barred, saved.items()[8].items()[5].items().to_vec())
+    };
+    let (mut before, after) = barred_after(1_023);
+    before.push(bobs.as_bytes().to_vec().into());
+    assert_eq!(after, before, "where there is room he is the last of them");
+    let (before, after) = barred_after(1_024);
+    assert_eq!(after, before, "where there is none, nothing changes");
+}
+
+/// What a newer version adds has a number of its own: a known one with other items is garbage for everyone.
+#[test]
+fn a_known_kind_of_proposal_has_its_items_and_no_others() {
+    let Pair { maria, bob, group, .. } = Pair::new();
+    let reader = Insider::of(&bob, &group).group();
+    let verdict = |proposal: Value| {
+        let plan = Insider::of(&maria, &group).plan(vec![proposal]);
+        judge(&reader, &plan.seal().entry(1))
+    };
+    let user = bob.user.as_str();
+    assert_eq!(verdict(array![3, user, 0]), Verdict::Void(ErrorKind::Malformed));
+    assert_eq!(verdict(array![7, user]), Verdict::Void(ErrorKind::Malformed));
+    assert_eq!(verdict(array![8, array![1, 0]]), Verdict::Void(ErrorKind::Malformed));
+    for later in [array![9], array![9, user], array![9, 1, 2, 3, 4, 5, 6, 7], array![8, array![2, 0, 0, 0, 0]]] {
+        assert_eq!(verdict(later), Verdict::Unopened(ErrorKind::Unsupported));
+    }
 }
 
 #[test]

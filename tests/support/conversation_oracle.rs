@@ -90,7 +90,11 @@ fn alone(content: &Content) -> bool {
 }
 
 fn deleted(posted: &Posted, all: &[&Posted]) -> bool {
-    let lasting = matches!(posted.content.kind(), Kind::Deletion { .. } | Kind::Closing { .. } | Kind::Receipts(_));
+    let lasting = match posted.content.kind() {
+        Kind::Deletion { .. } => true,
+        Kind::Closing { .. } | Kind::Receipts(_) => posted.content.replaces.is_none(),
+        _ => false,
+    };
     let mut deletions = all.iter().filter(|other| other.content.kind() == Kind::Deletion { of: posted.id });
     !lasting && deletions.any(|other| other.moderates || other.user == posted.user)
 }
@@ -130,6 +134,9 @@ fn one(posted: &Posted, all: &[&Posted]) -> Drawn {
     for other in all {
         react(&mut drawn, other, all);
         let Kind::Receipts(receipts) = other.content.kind() else { continue };
+        if other.content.replaces.is_some() {
+            continue;
+        }
         let said = receipts.iter().filter(|it| it.message == id && it.status <= Status::Read).map(|it| it.status).max();
         let before = drawn.receipts.get(&other.user.to_string()).copied();
         if let (Some(status), true) = (said.max(before), other.user != posted.user) {
@@ -147,8 +154,11 @@ fn react(drawn: &mut Drawn, other: &Posted, all: &[&Posted]) {
     let now = edit(other, all).unwrap_or(&other.content);
     let Kind::Reaction { with, .. } = now.kind() else { return };
     let by = other.user.to_string();
+    // Two that look the same are one, as the first has it.
+    let look = |text: &str| text.replace(['\u{fe0f}', '\u{200d}'], "");
+    let with = drawn.reactions.keys().find(|first| look(first) == look(with)).cloned().unwrap_or(with.to_owned());
     if drawn.reactions.values().filter(|users| users.contains(&by)).count() < convivio::limits::REACTIONS {
-        drawn.reactions.entry(with.to_owned()).or_default().insert(by);
+        drawn.reactions.entry(with).or_default().insert(by);
     }
 }
 
@@ -156,7 +166,9 @@ type Votes = (Option<Vec<BTreeSet<String>>>, Option<u64>);
 
 fn votes(posted: &Posted, all: &[&Posted]) -> Votes {
     let Kind::Poll(poll) = posted.content.kind() else { return (None, None) };
-    let closings = all.iter().filter(|other| other.content.kind() == Kind::Closing { poll: posted.id });
+    let closes =
+        |other: &Posted| other.content.replaces.is_none() && other.content.kind() == Kind::Closing { poll: posted.id };
+    let closings = all.iter().filter(|other| closes(other));
     let closed = closings.filter(|other| other.moderates || other.user == posted.user).map(|other| other.seq).min();
     let mut last: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for other in all {

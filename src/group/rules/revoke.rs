@@ -10,7 +10,7 @@ use crate::ids::{LeafIndex, Timestamp};
 
 /// What a valid revocation does.
 pub(crate) enum Outcome {
-    /// The user is out and barred.
+    /// The user is out, and barred if the list has room.
     User,
     /// A device is out, and its user stays.
     Device(LeafIndex),
@@ -86,7 +86,7 @@ impl Pass<'_> {
         }
         match judge(&self.next, (self.committer, self.role), revocation, self.next.time)? {
             Outcome::User => {
-                self.bar(user);
+                self.bar(user, false);
                 self.take_out(user);
                 self.changes.push(Effect::Revoked(user.clone()));
             }
