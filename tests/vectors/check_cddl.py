@@ -50,7 +50,7 @@ def objects():
     yield "message-content", cbor([bytes(16), 3, bytes(32)])
     key, picture = uncbor(group["epochs"][0]["state"])[4][0][1], ["image/png", "https://a.example/1", 0, 9, 0xc001, *[bytes(32)] * 3, 1, bytes(32), "", "a.png"]
     yield "info", cbor([["Trip", "", picture, 60], [[key, bytes(32), 9]]])
-    yield "invite-link", cbor([1, id_, "hub.example", bytes(32), bytes(32), 9])
+    yield "invite-link", cbor([1, id_, "hub.example", bytes(32), bytes(32), 9, "mimi://a.example/u/maria", key])
     yield "join-payload", cbor([id_, bytes(16), package, bytes(64)])
     yield "carried", cbor([bytes(16), group["message"]["content"]])
     for body in ([0, 0, "a.example"], [1, frame], [2, commit, None], [2, commit, welcome]):
