@@ -93,8 +93,8 @@ impl Impostor {
     }
 }
 
-fn requests(device: &mut Device) -> Vec<Box<JoinRequest>> {
-    let request = |what| if let EventKind::JoinRequested { request, .. } = what { Some(request) } else { None };
+fn requests(device: &mut Device) -> Vec<JoinRequest> {
+    let request = |what| if let EventKind::JoinRequested { request, .. } = what { Some(*request) } else { None };
     device.news().into_iter().filter_map(request).collect()
 }
 
@@ -111,7 +111,7 @@ fn invited(news: &[EventKind]) -> bool {
 fn admit_all(world: &mut World, by: &mut Device, group: &GroupId) {
     world.sync(by);
     for request in requests(by) {
-        by.client.change(group, Change::Admit(request)).unwrap();
+        by.client.change(group, Change::Admit(Box::new(request))).unwrap();
     }
     world.sync(by);
 }
