@@ -110,8 +110,8 @@ fn invited(news: &[EventKind]) -> bool {
 
 fn admit_all(world: &mut World, by: &mut Device, group: &GroupId) {
     world.sync(by);
-    for request in requests(by).into_iter().map(Box::new) {
-        by.client.change(group, Change::Admit(request)).unwrap();
+    for request in requests(by) {
+        by.client.change(group, Change::Admit(Box::new(request))).unwrap();
     }
     world.sync(by);
 }
