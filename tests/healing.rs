@@ -124,3 +124,19 @@ fn a_refused_heal_rests() {
     world.clock.advance(60 * 60);
     assert_eq!((refuse(&mut bob), refuse(&mut bob)), (1, 0));
 }
+
+/// Its rest over, and nothing queued, a client asks to be woken for nothing.
+#[test]
+fn after_its_rest_a_refused_heal_wakes_nobody() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let policy = Policy { heal_after: 0, ..world.policy() };
+    let group = world.group_under(policy, &mut maria, &mut [&mut bob]);
+    bob.client.change(&group, Change::Heal).unwrap();
+    let posts = bob.client.outbox_of(&group, 9).unwrap();
+    posts.iter().for_each(|post| bob.client.posted(post, PostReply::Refused).unwrap());
+    assert_eq!(bob.client.wake_at().unwrap(), Some(world.clock.now().after(60 * 60)));
+    world.clock.advance(60 * 60);
+    assert_eq!(bob.client.outbox_of(&group, 9).unwrap(), []);
+    assert_eq!(bob.client.wake_at().unwrap(), None);
+}

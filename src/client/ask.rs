@@ -41,17 +41,6 @@ pub struct OpenJoin {
     pub(super) withdrawn: bool,
 }
 
-/// Who let us in by a request of ours.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Answered {
-    /// Nobody in a group that lists a link that we ask by.
-    No,
-    /// Someone who has been a member, since they know the link's join secret.
-    ByMember,
-    /// Whoever opened the link, by their identity key.
-    ByOpener,
-}
-
 impl OpenJoin {
     /// Whether this group has the link that was asked by: whoever let us in shares its join key.
     fn is_answered_by(&self, state: &GroupState) -> bool {
@@ -66,19 +55,13 @@ impl Memory {
 }
 
 impl Draft<'_> {
-    /// Who lets us into a group by a welcome to `package`, if that is a request of ours and we still ask for the group.
-    pub(super) fn answered(&self, joined: &Joined, package: &LeafHash) -> Result<Answered> {
+    /// Whether a welcome to `package` is the opener's answer to a request by a link of theirs, for which we still ask.
+    pub(super) fn is_answered(&self, joined: &Joined, package: &LeafHash) -> Result<bool> {
         let state = &joined.group.state;
         let inviter = state.member(joined.inviter)?.0;
-        if !self.memory.joins.contains_key(package) {
-            return Ok(Answered::No);
-        }
-        let open = self.memory.joins.values().filter(|join| !join.withdrawn && join.is_answered_by(state));
-        let by = open.map(|join| {
-            let opener = join.opener == *inviter.user() && join.identity == *inviter.identity_key();
-            if opener { Answered::ByOpener } else { Answered::ByMember }
-        });
-        Ok(by.max().unwrap_or(Answered::No))
+        let is_opener = |join: &&OpenJoin| join.opener == *inviter.user() && join.identity == *inviter.identity_key();
+        let mut open = self.memory.joins.values().filter(|join| !join.withdrawn && join.is_answered_by(state));
+        Ok(self.memory.joins.contains_key(package) && open.any(|join| is_opener(&join)))
     }
 
     /// See [`Client::ask_to_join`](super::Client::ask_to_join).
@@ -138,6 +121,13 @@ impl Draft<'_> {
         self.memory.save_joins(&mut self.changes);
         self.changes.delete(records::join(request));
         self.drop_package(request);
+    }
+
+    /// Takes back every request to be let into this group.
+    pub(super) fn withdraw_all(&mut self, group: GroupId) -> Result<()> {
+        let joins = self.memory.joins.values().filter(|join| join.group == group && !join.withdrawn);
+        let requests: Vec<LeafHash> = joins.map(|join| join.request).collect();
+        requests.iter().try_for_each(|request| self.withdraw(request))
     }
 
     /// Forgets every request to be let into this group.

@@ -1,6 +1,5 @@
 //! The ways into a group: found it, be added, be readmitted (`docs/protocol.md`, section 5.5 and 5.7).
 
-use super::ask::Answered;
 use super::change::Change;
 use super::event::EventKind;
 use super::memory::PackageEntry;
@@ -140,8 +139,7 @@ impl Draft<'_> {
         // Whoever lets us in where we have not asked uses a request of ours for something else.
         let elsewhere = self.memory.joins.get(id).is_some_and(|join| join.group != entry.group);
         let invited = held && self.memory.session(self.store, entry.group)?.status == Status::Invited;
-        let replaces = invited && self.memory.joins.contains_key(id);
-        if !self.memory.packages.contains_key(id) || held && !asked && !replaces || elsewhere {
+        if !self.memory.packages.contains_key(id) || held && !asked && !invited || elsewhere {
             return Ok(false);
         }
         let Some(record) = self.load(&records::package(id))? else { return Ok(false) };
@@ -159,12 +157,16 @@ impl Draft<'_> {
             self.settle_package(stored, joined.welcome);
             self.rejoin((entry.seq, seen), joined)?;
         } else {
-            let id = stored.package.id();
-            if held && !self.give_way(&joined, &id)? {
+            let consented = self.has_consented(&joined, &stored.package.id())?;
+            // What the user was shown, and may be about to accept, gives way to nothing that asks again.
+            if held && !consented {
                 return Ok(false);
             }
+            if held {
+                self.give_way(entry.group)?;
+            }
             self.settle_package(stored, joined.welcome);
-            self.join((entry.seq, seen), joined, &id)?;
+            self.join((entry.seq, seen), joined, consented)?;
         }
         Ok(true)
     }
@@ -177,18 +179,20 @@ impl Draft<'_> {
         Ok(joined.readmitted && same)
     }
 
-    /// Whether a group that we hold as an invitation only gives way to an answer to our request, so that nobody shuts us out by
-    /// a group under the same id: to the opener's always; to another member's, unless it is such an answer itself, lest a
-    /// user accepts another group than was shown. It is erased then.
-    fn give_way(&mut self, joined: &Joined, package: &LeafHash) -> Result<bool> {
-        let (group, answered) = (joined.group.state.group, self.answered(joined, package)?);
-        let own = self.memory.session(self.store, group)?.group.own_leaf()?.hash();
-        let first = answered == Answered::ByMember && !self.memory.joins.contains_key(&own);
-        let yields = !joined.readmitted && (answered == Answered::ByOpener || first);
-        if let Some(mut old) = yields.then(|| self.memory.sessions.remove(&group)).flatten() {
+    /// Whether our user has consented to what a welcome to `package` leads to: asked the link's opener for it, or certified
+    /// the device that adds us.
+    fn has_consented(&mut self, joined: &Joined, package: &LeafHash) -> Result<bool> {
+        let asked = !joined.readmitted && self.is_answered(joined, package)?;
+        Ok(asked || self.consents_to(joined.group.state.member(joined.inviter)?.0))
+    }
+
+    /// Erases a group that we hold as an invitation only, so that nobody shuts us out by a group under the same id.
+    fn give_way(&mut self, group: GroupId) -> Result<()> {
+        self.memory.session(self.store, group)?;
+        if let Some(mut old) = self.memory.sessions.remove(&group) {
             old.forget(&mut self.changes);
         }
-        Ok(yields)
+        Ok(())
     }
 
     /// A one-time package's keys are erased; one that lives on remembers the welcome as long as it does: a last resort, and
@@ -204,14 +208,12 @@ impl Draft<'_> {
         }
     }
 
-    /// Enters a group that this device was added to by `package`: as an invitation, unless its user has consented already.
-    fn join(&mut self, (seq, seen): (u64, Hash), joined: Joined, package: &LeafHash) -> Result<()> {
+    /// Enters a group that this device was added to: as an invitation, unless its user has consented already.
+    fn join(&mut self, (seq, seen): (u64, Hash), joined: Joined, consented: bool) -> Result<()> {
         let state = &joined.group.state;
         let inviter = state.member(joined.inviter)?.0;
         let users = u32::try_from(state.users.len()).unwrap_or(u32::MAX);
         let (by, info) = (inviter.user().clone(), state.info().clone());
-        let asked = self.answered(&joined, package)? == Answered::ByOpener;
-        let consented = asked && !joined.readmitted || self.consents_to(inviter)?;
         let (status, what) = if consented {
             (Status::Active, EventKind::Joined { by, info, users })
         } else {
@@ -303,6 +305,7 @@ impl Draft<'_> {
                     draft.check_pins(session, session.cursor.last_commit, true)?;
                 }
                 Answer::Decline => {
+                    draft.withdraw_all(group)?;
                     draft.leave(session, LeaveScope::Device)?;
                 }
             }

@@ -236,8 +236,9 @@ impl Client {
     }
 
     /// When to drain the outbox next even if nothing else happens: another member's leave that this device may have to
-    /// commit, a healing that the policy asks for, an answer to a member who asks whether others are still here, or the
-    /// end of this device's own waiting for such an answer.
+    /// commit, a healing that the policy asks for, an answer to a member who asks whether others are still here, the
+    /// end of this device's own waiting for such an answer, a request that it admits by itself, or the end of its rest after
+    /// the hub refused what it had queued by itself.
     pub fn wake_at(&mut self) -> Result<Option<Timestamp>> {
         let (mut earliest, now) = (None, self.environment.now());
         for group in self.groups()? {

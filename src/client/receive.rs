@@ -313,11 +313,11 @@ impl Draft<'_> {
             self.changes.put(records::sent(session.id(), generation), kdf::sha256(frame).to_vec());
             let state = &session.group.state;
             let (role, time) = (state.member(session.group.own)?.1.role, state.time);
-            let said_by_app = session.queue.get(&number).is_some_and(Row::is_app);
+            let said_by_user = session.queue.get(&number).is_some_and(|row| !row.is_sign());
             if echoed {
                 summary.duplicates = summary.duplicates.saturating_add(1);
             } else {
-                if said_by_app {
+                if said_by_user {
                     summary.echoes.push(id);
                 }
                 self.echo(session, number, Echo { seq, role, time });

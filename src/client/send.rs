@@ -134,6 +134,7 @@ impl Draft<'_> {
 
     /// Posts a group's rows in order. A commit is the last, but for requests.
     fn drain(&mut self, session: &mut Session, max: usize) -> Result<()> {
+        session.end_rest(self.environment.now());
         self.queue_revocations(session);
         self.heal_if_due(session);
         let mut sealed_any = false;

@@ -295,6 +295,13 @@ impl Session {
         self.refused.replace((self.cursor.next, now.after(REFUSAL_REST))).is_none()
     }
 
+    /// Once it is over, a rest wakes nobody; what is told once in an epoch stays told.
+    pub(super) fn end_rest(&mut self, now: Timestamp) {
+        if let Some((next, _)) = self.refused.as_mut().filter(|(_, until)| now >= *until) {
+            *next = u64::MAX;
+        }
+    }
+
     /// Whether to queue no commit by oneself: the hub has just refused one, and would refuse it again.
     pub(super) fn rests(&self, now: Timestamp) -> bool {
         self.refused.is_some_and(|(next, until)| next == self.cursor.next && now < until)

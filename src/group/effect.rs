@@ -37,7 +37,7 @@ pub enum Effect {
     Role(UserUri, Role),
     /// The committer renewed its keys.
     Healed(UserUri, DeviceId),
-    /// A user was taken out and barred, by the word of their own app; whose commit it was only took that up.
+    /// A user was taken out, and barred if the list has room, by the word of their own app; whose commit it was only took that up.
     Revoked(UserUri),
     /// A user revoked one of their devices; others are left. Whose commit it was only took that up.
     DeviceRevoked(UserUri, DeviceId),

@@ -175,7 +175,7 @@ fn row_30_who_poses_as_the_opener_is_asked_about_and_pins_nothing() {
     agree(&group, &mut [&mut maria, &mut bob]);
 }
 
-/// An answer by another member is for the user; it takes the place of an invitation that is no answer, and of no other.
+/// An answer by another member is for the user, and takes the place of nothing that the user was shown.
 #[test]
 fn row_30_what_a_user_was_shown_is_not_replaced_but_by_the_opener() {
     let mut world = World::new();
@@ -192,19 +192,63 @@ fn row_30_what_a_user_was_shown_is_not_replaced_but_by_the_opener() {
     let loose = bob.package();
     eve.add(loose, &mut bob);
     assert!(invited(&bob.news()));
-    // Anna's answer, which she can only give as a member, is shown instead.
+    // Anna's answer, which she can only give as a member, waits until he has made up his mind about the other.
     admit_all(&mut world, &mut anna, &group);
+    world.read(&mut bob);
+    assert_eq!(bob.news(), []);
+    bob.client.forget(&group).unwrap();
     world.read(&mut bob);
     let news = bob.news();
     assert!(matches!(&news[..], [EventKind::Invitation { by, .. }] if *by == anna.user), "{news:?}");
     // The impostor's comes too late to be what he accepts.
     world.sync(&mut maria);
-    let request = Box::new(requests(&mut maria).remove(0));
+    let request = requests(&mut maria).remove(0);
     eve.add(request.package().clone(), &mut bob);
     assert_eq!(bob.news(), []);
     bob.client.answer(&group, Answer::Accept).unwrap();
     world.quiet(&mut [&mut maria, &mut anna, &mut bob]);
     agree(&group, &mut [&mut maria, &mut anna, &mut bob]);
+}
+
+/// Nor does it keep out a device that its own user adds.
+#[test]
+fn row_30_a_false_invitation_does_not_shut_out_ones_own_device() {
+    let mut world = World::new();
+    let (mut maria, mut phone, mut tablet) =
+        (world.device("maria"), world.device_of(1, "bob"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut phone]);
+    let mut eve = Impostor::of(&world, group);
+    let loose = tablet.package();
+    eve.add(loose, &mut tablet);
+    assert!(invited(&tablet.news()));
+    let package = tablet.package();
+    phone.client.change(&group, Change::Add(vec![package])).unwrap();
+    world.quiet(&mut [&mut maria, &mut phone]);
+    world.sync(&mut tablet);
+    let news = tablet.news();
+    assert!(matches!(&news[..], [EventKind::Joined { by, .. }] if *by == phone.user), "{news:?}");
+    world.quiet(&mut [&mut maria, &mut phone, &mut tablet]);
+    agree(&group, &mut [&mut maria, &mut phone, &mut tablet]);
+}
+
+/// Who declines an invitation has asked for nothing any more.
+#[test]
+fn row_30_declining_takes_back_the_request() {
+    let mut world = World::new();
+    let (mut maria, mut bob) = (world.device("maria"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut []);
+    let link = open(&mut world, &mut maria, &group);
+    bob.client.ask_to_join(&link).unwrap();
+    world.sync(&mut bob);
+    let mut eve = Impostor::of(&world, group);
+    let loose = bob.package();
+    eve.add(loose, &mut bob);
+    bob.client.answer(&group, Answer::Decline).unwrap();
+    bob.client.forget(&group).unwrap();
+    bob.news();
+    admit_all(&mut world, &mut maria, &group);
+    world.sync(&mut bob);
+    assert!(invited(&bob.news()), "he is asked");
 }
 
 /// Bytes that the library never makes: a last-resort package, whose keys live on, that is valid for a day only.
