@@ -218,7 +218,8 @@ impl Client {
         self.run(|draft| draft.send(*group, content)).map(|saved| saved.value)
     }
 
-    /// Encrypts what is queued and gives at most `max` posts, in the order in which a hub must take them.
+    /// Encrypts what is queued and gives at most `max` posts, in the order in which a hub must take them, group by group;
+    /// requests to be let in come last. So that a hub out of reach holds up no other, use [`outbox_of`](Self::outbox_of).
     ///
     /// A post is given again until the hub has accepted it, so a crash between here and there loses nothing.
     pub fn outbox(&mut self, max: usize) -> Result<Vec<Post>> {
