@@ -458,6 +458,27 @@ fn a_refused_revocation_rests() {
     assert_eq!((scene.remaining(), scene.laptop.heard()), (Vec::new(), Vec::new()));
 }
 
+/// That a heal was refused before does not keep from the app that a revocation is.
+#[test]
+fn a_refused_revocation_is_told_after_a_refused_heal() {
+    let mut scene = Scene::new();
+    let group = scene.groups[0];
+    let refuse = |scene: &mut Scene| {
+        for post in scene.phone.client.outbox_of(&group, 9).unwrap() {
+            scene.phone.client.posted(&post, PostReply::Refused).unwrap();
+        }
+        let dropped = |what: &EventKind| matches!(what, EventKind::IntentDropped { .. });
+        scene.phone.receive(&[]);
+        scene.phone.news().iter().filter(|what| dropped(what)).count()
+    };
+    scene.phone.news();
+    scene.phone.client.change(&group, Change::Heal).unwrap();
+    assert_eq!(refuse(&mut scene), 1);
+    scene.phone.client.revoke_device(scene.lost).unwrap();
+    scene.world.clock.advance(60 * 60);
+    assert_eq!((refuse(&mut scene), refuse(&mut scene)), (1, 0));
+}
+
 #[test]
 fn what_would_let_a_revoked_device_in_is_dropped_and_refused() {
     let mut scene = Scene::new();

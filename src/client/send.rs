@@ -371,11 +371,12 @@ impl Draft<'_> {
         if session.pending.as_ref().is_some_and(|pending| pending.row == number) {
             session.set_pending(None, &mut self.changes);
         }
-        let by_itself = matches!(session.queue.get(&number), Some(Row::Revoke(_) | Row::Change(Change::Heal)));
-        let told = by_itself && !session.rest(self.environment.now());
+        if matches!(session.queue.get(&number), Some(Row::Revoke(_) | Row::Change(Change::Heal))) {
+            session.rest(self.environment.now());
+        }
         if let Some(row) = session.queue.get(&number) {
             self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);
-            if matches!(row, Row::Revoke(_)) && !told {
+            if matches!(row, Row::Revoke(_)) && !core::mem::replace(&mut session.refusal_told, true) {
                 let what = EventKind::IntentDropped { intent: IntentId(number), why: ErrorKind::NotAllowed };
                 self.emit(session.id(), session.cursor.next, what);
             }

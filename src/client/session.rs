@@ -104,6 +104,8 @@ pub(super) struct Session {
     pub(super) behind: Option<u64>,
     /// Where the log was when the hub refused a commit that nobody asked for, and until when none is tried again there.
     pub(super) refused: Option<(u64, Timestamp)>,
+    /// Whether the app was told in this epoch that the hub refuses a revocation.
+    pub(super) refusal_told: bool,
 }
 
 impl Session {
@@ -126,6 +128,7 @@ impl Session {
             accepted: BTreeSet::new(),
             behind: None,
             refused: None,
+            refusal_told: false,
         };
         for (index, leaf) in &session.group.state.leaves {
             changes.put(records::leaf(session.id(), *index), leaf_record(leaf.encoded()));
@@ -158,7 +161,7 @@ impl Session {
             }
         }
         self.group = group;
-        self.refused = None;
+        (self.refused, self.refusal_told) = (None, false);
         self.start_chains(chains);
         self.requeue(false, changes);
         self.keep_request_key(changes);
@@ -290,16 +293,14 @@ impl Session {
         self.pending = pending;
     }
 
-    /// Remembers that the hub refused a commit that is queued by itself; whether that is news in this epoch.
-    pub(super) fn rest(&mut self, now: Timestamp) -> bool {
-        self.refused.replace((self.cursor.next, now.after(REFUSAL_REST))).is_none()
+    /// Remembers that the hub refused a commit that is queued by itself.
+    pub(super) const fn rest(&mut self, now: Timestamp) {
+        self.refused = Some((self.cursor.next, now.after(REFUSAL_REST)));
     }
 
-    /// Once it is over, a rest wakes nobody; what is told once in an epoch stays told.
+    /// Once it is over, a rest wakes nobody.
     pub(super) fn end_rest(&mut self, now: Timestamp) {
-        if let Some((next, _)) = self.refused.as_mut().filter(|(_, until)| now >= *until) {
-            *next = u64::MAX;
-        }
+        self.refused = self.refused.filter(|(_, until)| now < *until);
     }
 
     /// Whether to queue no commit by oneself: the hub has just refused one, and would refuse it again.

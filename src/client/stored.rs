@@ -180,6 +180,7 @@ pub(super) fn load(id: GroupId, load: &dyn Fn(RecordKey) -> Result<Option<Record
         accepted: BTreeSet::new(),
         behind: None,
         refused: None,
+        refusal_told: false,
     };
     load_chains(&mut session, load)?;
     Ok(session)
