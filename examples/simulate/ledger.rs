@@ -194,8 +194,9 @@ impl Ledger {
         ensure(is_so, || format!("has sent message {id} with another content or author"))?;
         let sealed = history.was_sealed(id, (role, time), &self.ids[device].0);
         ensure(sealed, || format!("has sent message {id} with a role or time that it and its group did not have"))?;
-        // Who was lied to, or was astray, may know of a later place only.
-        let fair = self.places.get(&(group, device)).is_some_and(|place| !place.flawed && !place.astray);
+        // Who was lied to, or was astray, may know of a later place only; so may who came back after it counted.
+        let place = self.places.get(&(group, device));
+        let fair = place.is_some_and(|place| !place.flawed && !place.astray && said.counted_at > place.joined);
         ensure(!fair || said.counted_at == seq, || {
             format!("has sent message {id} at {seq}, which counts for the others at {}", said.counted_at)
         })
