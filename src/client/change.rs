@@ -216,8 +216,8 @@ impl Wire for Change {
             Self::CloseLink(link) => w.array(2).uint(12).item(link),
             Self::AdmitApp(app) => w.array(2).uint(13).item(app),
             Self::DelistApp(domain) => w.array(2).uint(14).item(domain),
-            Self::RetireRoot(domain, root) => w.array(3).uint(14).item(domain).item(root),
             Self::Revoke(revocation) => w.array(2).uint(15).item(revocation),
+            Self::RetireRoot(domain, root) => w.array(3).uint(16).item(domain).item(root),
         };
     }
 
@@ -239,8 +239,8 @@ impl Wire for Change {
             (2, 12) => Self::CloseLink(r.item()?),
             (2, 13) => Self::AdmitApp(r.item()?),
             (2, 14) => Self::DelistApp(r.item()?),
-            (3, 14) => Self::RetireRoot(r.item()?, r.item()?),
             (2, 15) => Self::Revoke(r.item()?),
+            (3, 16) => Self::RetireRoot(r.item()?, r.item()?),
             _ => return Err(Error::malformed("not a change")),
         })
     }

@@ -8,7 +8,7 @@ use crate::limits;
 use crate::wire::{Reader, Wire, Writer};
 
 use super::part::{Disposition, Part};
-use super::text::{PLAIN, harmless, misleads, seen};
+use super::text::{PLAIN, misleads, seen};
 
 /// The media type of a poll.
 pub(super) const POLL: &str = "application/vnd.convivio.poll+cbor";
@@ -126,8 +126,8 @@ impl Poll {
 }
 
 pub(super) fn closing() -> Part {
-    let fallback = harmless("The poll is closed.").into_owned();
-    Part::choose_one(Disposition::RENDER, vec![Part::new(CLOSING, Vec::new()), Part::new(PLAIN, fallback)])
+    let parts = vec![Part::new(CLOSING, Vec::new()), Part::new(PLAIN, "The poll is closed.")];
+    Part::choose_one(Disposition::RENDER, parts)
 }
 
 /// Whom one user voted for: numbers of options, ascending.

@@ -1,60 +1,19 @@
 //! Row 30, answers to who asks by an invite link: from those who have the group's id, or a request and the link's join
 //! secret, and put another group in its place.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use convivio::client::{Answer, Change, Environment, EventKind, Status};
+use convivio::client::{Answer, Change, EventKind, Status};
 use convivio::group::{GroupInfo, InviteLink, JoinRequest};
 use convivio::identity::{Capabilities, IdentityKey, KeyPackage, PackageOptions, UnverifiedKeyPackage};
 use convivio::log::{Post, PostBody};
-use convivio::store::MemoryStore;
 use convivio::testing::{App, LocalHub};
 use convivio::{Client, DeviceId, ErrorKind, GroupId, SigningKey, Timestamp, Validity};
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{CryptoRng, SeedableRng};
 
+use crate::impostor::impostor;
 use crate::support::*;
-
-/// Randomness whose next 16 bytes are chosen, when armed: a founder chooses a group's id.
-struct Dealt {
-    clock: Clock,
-    bytes: [u8; 16],
-    armed: Arc<AtomicBool>,
-    rng: StdRng,
-}
-
-impl Environment for Dealt {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    fn rng(&mut self) -> &mut dyn CryptoRng {
-        self
-    }
-}
-
-impl rand::rand_core::TryRng for Dealt {
-    type Error = core::convert::Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
-        self.rng.try_next_u32()
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
-        self.rng.try_next_u64()
-    }
-
-    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
-        if out.len() == 16 && self.armed.swap(false, Ordering::SeqCst) {
-            out.copy_from_slice(&self.bytes);
-            return Ok(());
-        }
-        self.rng.try_fill_bytes(out)
-    }
-}
-
-impl rand::rand_core::TryCryptoRng for Dealt {}
 
 /// A "maria" under a made-up root of her app, and her group under the id of another, on a hub of its own.
 struct Impostor {
@@ -65,13 +24,7 @@ struct Impostor {
 
 impl Impostor {
     fn of(world: &World, group: GroupId) -> Self {
-        let mut rng = StdRng::seed_from_u64(99);
-        let validity = Validity::starting(Timestamp(START.0 - DAY), 365 * DAY);
-        let app = App::new_in("photos.example", validity, &mut rng).unwrap();
-        let keys = app.enrol_device("maria", &IdentityKey::generate(&mut rng), 1, &mut rng).unwrap();
-        let armed = Arc::new(AtomicBool::new(false));
-        let env = Dealt { clock: world.clock.clone(), bytes: *group.as_bytes(), armed: armed.clone(), rng };
-        let mut client = Client::create_in(MemoryStore::new(), keys, env).unwrap();
+        let (app, mut client, armed) = impostor(world, *group.as_bytes());
         let mut hub = LocalHub::new();
         armed.store(true, Ordering::SeqCst);
         let policy = App::policy(&[&app, &world.courier]).unwrap();
@@ -227,6 +180,29 @@ fn row_30_a_false_invitation_does_not_shut_out_ones_own_device() {
     world.sync(&mut tablet);
     let news = tablet.news();
     assert!(matches!(&news[..], [EventKind::Joined { by, .. }] if *by == phone.user), "{news:?}");
+    world.quiet(&mut [&mut maria, &mut phone, &mut tablet]);
+    agree(&group, &mut [&mut maria, &mut phone, &mut tablet]);
+}
+
+/// A false invitation and the true adding may come at once: neither keeps the other out, nor stops what else came.
+#[test]
+fn row_30_a_false_invitation_in_one_fetch_with_ones_own_device() {
+    let mut world = World::new();
+    let (mut maria, mut phone, mut tablet) =
+        (world.device("maria"), world.device_of(1, "bob"), world.device_of(1, "bob"));
+    let group = world.group(&mut maria, &mut [&mut phone]);
+    let mut eve = Impostor::of(&world, group);
+    eve.change(Change::Add(vec![tablet.package()]));
+    let package = tablet.package();
+    phone.client.change(&group, Change::Add(vec![package])).unwrap();
+    world.quiet(&mut [&mut maria, &mut phone]);
+    let packages = tablet.client.package_ids().unwrap();
+    let entries = [eve.hub.welcomes(&packages), world.hub.welcomes(&packages)].concat();
+    assert!(entries.len() == 2 && entries[0].seq < entries[1].seq, "the false one is read first");
+    tablet.receive(&entries);
+    let news = tablet.news();
+    assert!(matches!(&news[..], [EventKind::Invitation { .. }, .., EventKind::Joined { .. }]), "{news:?}");
+    tablet.restart();
     world.quiet(&mut [&mut maria, &mut phone, &mut tablet]);
     agree(&group, &mut [&mut maria, &mut phone, &mut tablet]);
 }

@@ -3,6 +3,8 @@
 
 #![allow(unreachable_pub, reason = "the modules of a test have no outside")]
 
+#[path = "../support/impostor.rs"]
+mod impostor;
 mod kit;
 #[path = "../support/mod.rs"]
 mod support;
