@@ -418,6 +418,27 @@ fn nothing_is_said_to_a_revoked_device_while_no_commit_can_be_made() {
     }
 }
 
+/// Who leaves meanwhile hears that what waited will never be said.
+#[test]
+fn what_waits_for_a_revocation_is_given_back_to_who_leaves() {
+    let mut scene = Scene::new();
+    let group = scene.groups[0];
+    vouch(&scene.world.courier, &mut scene.phone, scene.world.clock.now(), [10 * DAY, 100 * DAY]);
+    scene.world.clock.advance(20 * DAY);
+    let id = scene.phone.say(&group, "not for a thief");
+    scene.phone.client.revoke_device(scene.lost).unwrap();
+    scene.world.sync(&mut scene.phone);
+    scene.phone.news();
+    scene.phone.client.change(&group, Change::Leave).unwrap();
+    scene.world.sync(&mut scene.phone);
+    let dropped = EventKind::MessageDropped { id, why: ErrorKind::NotAllowed };
+    assert_eq!(scene.phone.news(), [dropped]);
+    for device in [&mut scene.maria, &mut scene.laptop] {
+        scene.world.sync(device);
+        assert_eq!(device.heard(), []);
+    }
+}
+
 /// A hub that does not take the commit is asked once until something comes or an hour has passed, and says nothing of it
 /// more than once.
 #[test]

@@ -167,9 +167,16 @@ impl Draft<'_> {
                 Row::Message { echo: Some(_), .. } | Row::Answer { .. } => {}
                 // What was said after a change is for those whom the change leaves; a leave is signed by the key it brings.
                 Row::Message { .. } if held && !row.is_here() => {}
-                // Also where no commit of ours can take the device out yet.
-                Row::Message { .. } if overheard && row.is_app() => {}
+                // Also where no commit of ours can take the device out yet; who leaves now will not say it.
+                Row::Message { .. } if overheard && row.is_app() => {
+                    if session.status == Status::Leaving {
+                        self.give_back(session, number);
+                    }
+                }
                 Row::Message { .. } => {
+                    if is_silenced(session) && self.give_back(session, number) {
+                        continue;
+                    }
                     sealed_any |= self.seal(session, number)?;
                     if let Some(Row::Message { sealed: Some(Sealed { frame, .. }), .. }) = session.queue.get(&number) {
                         self.post(session, number, PostBody::Message(frame.clone()));
@@ -239,12 +246,11 @@ impl Draft<'_> {
         }
     }
 
-    /// Gives back what was said while we still might, and can no longer be: it would be void for everyone. Whether it was.
+    /// Gives back what the app said and what can no longer be said, unless it is encrypted and may be in the log. Whether it
+    /// was given back.
     fn give_back(&mut self, session: &mut Session, number: u64) -> bool {
-        let state = &session.group.state;
-        let silenced = state.member(session.group.own).is_ok_and(|(_, user)| user.role < state.policy.post);
         let Some(row @ Row::Message { sealed: None, .. }) = session.queue.get(&number) else { return false };
-        if !silenced || !row.is_app() {
+        if !row.is_app() {
             return false;
         }
         self.dropped(session, session.cursor.next, (number, row), ErrorKind::NotAllowed);
@@ -255,9 +261,6 @@ impl Draft<'_> {
 
     /// Encrypts a row in this epoch unless it is already; whether it did.
     fn seal(&mut self, session: &mut Session, number: u64) -> Result<bool> {
-        if self.give_back(session, number) {
-            return Ok(false);
-        }
         if session.status == Status::Leaving {
             sign_leave_anew(session, number);
         }
@@ -399,6 +402,12 @@ impl Draft<'_> {
             Row::TakeOut { .. } | Row::Admit { .. } | Row::Revoke(_) | Row::Answer { .. } => {}
         }
     }
+}
+
+/// Whether our user may no longer post: what was queued while it might would be void for everyone.
+fn is_silenced(session: &Session) -> bool {
+    let state = &session.group.state;
+    state.member(session.group.own).is_ok_and(|(_, user)| user.role < state.policy.post)
 }
 
 /// A queued leave is signed by the leaf as it is when it goes out: a commit of ours may have renewed it meanwhile.

@@ -1,7 +1,7 @@
 //! Linking a device, by whoever relays the answer, saw the code, or is another user (section 3.8). And a revoked device that
 //! would come back.
 
-use convivio::client::{Answer, Change};
+use convivio::client::{Answer, Change, EventKind};
 use convivio::envelope::{EnvelopeFor, Opener, Recipient, open_from, recipient_id, seal_to};
 use convivio::group::GroupInfo;
 use convivio::identity::{DeviceIdentity, IdentityKey, TrustedApps};
@@ -354,5 +354,14 @@ fn row_17_a_made_up_least_serial_uses_up_no_serials_and_stops_no_device() {
         let held_up = least > next;
         assert_eq!(added.len(), if held_up { 1 } else { 2 });
         assert!(added.iter().any(|(group, _)| *group == own));
+        // Nor does it make strangers of the joiner's devices: being added by one of them needs no question.
+        let by_tablet = tablet.client.create_group(scene.world.policy(), GroupInfo::default()).unwrap();
+        let package = carol.package();
+        tablet.client.change(&by_tablet, Change::Add(vec![package])).unwrap();
+        scene.world.sync(&mut tablet);
+        let packages = carol.client.package_ids().unwrap();
+        carol.news();
+        carol.receive(&scene.world.hub.welcomes(&packages));
+        assert!(matches!(carol.news()[..], [EventKind::Joined { .. }]), "{least}");
     }
 }
